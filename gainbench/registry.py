@@ -1,0 +1,144 @@
+"""Who fulfils the contract: methods found through the entry-point group ``gainbench.methods`` and in plugin files."""
+
+import hashlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from pydantic import BaseModel, ValidationError
+
+from gainbench.errors import MethodError
+from gainbench.methods import Inpainter, TrainableInpainter
+from gainbench.spec import MethodSpec, Scale, explain, nearest
+
+GROUP = "gainbench.methods"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method as the registry knows it.
+
+    Attributes:
+        name: what suites call it.
+        source: ``package`` of the entry point or path of the plugin file.
+        method: the class, or None if it is broken.
+        problem: why it is broken, in one line; empty if it is not.
+    """
+
+    name: str
+    source: str
+    method: type[Inpainter] | None
+    problem: str = ""
+
+
+def _loaded(name: str, source: str, candidate: object) -> Entry:
+    if not (isinstance(candidate, type) and issubclass(candidate, Inpainter)):
+        return Entry(name, source, None, f"{candidate!r} is not a subclass of gainbench.Inpainter")
+    if getattr(candidate, "name", None) != name:
+        found = getattr(candidate, "name", None)
+        return Entry(name, source, None, f"its class says name = {found!r}, the entry point says {name!r}")
+    return Entry(name, source, candidate)
+
+
+def installed_methods() -> dict[str, Entry]:
+    """Every method that an installed package registers; one that fails to import is listed with its reason."""
+    entries: dict[str, Entry] = {}
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        source = point.dist.name if point.dist is not None else point.value
+        try:
+            entry = _loaded(point.name, source, point.load())
+        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything; the others must go on
+            entry = Entry(point.name, source, None, f"{type(error).__name__}: {error}")
+        entries[point.name] = entry
+    return entries
+
+
+def plugin_hash(path: Path) -> str:
+    """blake2b of a plugin file's bytes: part of the key of every cell that uses it."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def plugin_methods(path: Path) -> dict[str, Entry]:
+    """The methods defined in one Python file.
+
+    Raises:
+        MethodError: no such file, the file fails to import, or it defines no method.
+    """
+    if not path.is_file():
+        raise MethodError(f"no plugin file at {path}")
+    module = _import_file(path.resolve())
+    found = {
+        candidate.name: _loaded(candidate.name, str(path), candidate)
+        for candidate in vars(module).values()
+        if isinstance(candidate, type)
+        and issubclass(candidate, Inpainter)
+        and candidate.__module__ == module.__name__
+        and isinstance(getattr(candidate, "name", None), str)
+    }
+    if not found:
+        raise MethodError(f"{path} defines no subclass of gainbench.Inpainter with a name")
+    return found
+
+
+def _import_file(path: Path) -> ModuleType:
+    module_name = f"gainbench_plugin_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise MethodError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise MethodError(f"{path} fails to import: {type(error).__name__}: {error}") from error
+    return module
+
+
+def find_method(name: str, plugin: Path | None = None) -> type[Inpainter]:
+    """The class of a method; a plugin's method shadows an installed one of the same name.
+
+    Raises:
+        MethodError: unknown name (the nearest valid one is named), or a method that is broken.
+    """
+    entries = installed_methods()
+    if plugin is not None:
+        entries |= plugin_methods(plugin)
+    if name not in entries:
+        raise MethodError(f"no method named {name!r}; {nearest(name, entries)}")
+    entry = entries[name]
+    if entry.method is None:
+        raise MethodError(f"method {name!r} of {entry.source} is broken: {entry.problem}")
+    return entry.method
+
+
+def validated_params(method: type[Inpainter], spec: MethodSpec) -> BaseModel:
+    """A method's options with its defaults filled in.
+
+    Raises:
+        MethodError: unknown option (the nearest valid one is named) or a value of the wrong type or range.
+    """
+    try:
+        return method.Params(**spec.params)
+    except ValidationError as error:
+        raise MethodError(f"method {spec.label}: {explain(error, method.Params)}") from error
+
+
+def build_method(spec: MethodSpec, scale: Scale, seed: int = 0, plugin: Path | None = None) -> Inpainter:
+    """Construct a method with weights drawn from ``seed``; the global random state is left as it was.
+
+    Raises:
+        MethodError: unknown or broken method, invalid options, or a constructor that raises.
+    """
+    method = find_method(spec.name, plugin)
+    params = validated_params(method, spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = method(params, scale)
+    if isinstance(built, TrainableInpainter):
+        built.eval()
+    return built

@@ -1,0 +1,1 @@
+"""Shipped suites and scales, as YAML; read by ``gainbench.spec``."""
