@@ -1,0 +1,1 @@
+"""The other methods, as plugins that any stranger could have written."""
