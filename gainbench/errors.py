@@ -29,6 +29,10 @@ class TrainingError(GainbenchError):
     """Training stopped: not-a-number losses, or a checkpoint that does not fit."""
 
 
+class DivergedError(TrainingError):
+    """A loss or gradient stopped being a finite number."""
+
+
 class EvaluationError(GainbenchError):
     """A metric was fed something it must refuse, or rows cannot be compared."""
 

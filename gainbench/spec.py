@@ -1,4 +1,4 @@
-"""What a run is made of, as strict models: an unknown key or a wrong type is an error that names the nearest valid one."""
+"""What a run is made of, as strict models: an unknown key is an error that names the nearest valid one."""
 
 import difflib
 import re

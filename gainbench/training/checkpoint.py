@@ -1,0 +1,101 @@
+"""Weights as safetensors; optimisers, random state and step in a file that is loaded without running code.
+
+A checkpoint is two files named by their step, ``<step>.safetensors`` and ``<step>.pt``. The second is written last and
+is the commit: a checkpoint without it does not exist. Older pairs are removed only after that.
+"""
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gainbench.atomic import atomic_path
+from gainbench.errors import TrainingError
+
+logger = logging.getLogger(__name__)
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's state (parameters and buffers) as safetensors, atomically."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary)
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read a module's state from safetensors.
+
+    Raises:
+        TrainingError: a file that is cut short or not safetensors, or weights that belong to another network.
+    """
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(f"{path} is not a readable safetensors file ({error}); delete it to train anew") from error
+    own = module.state_dict()
+    missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    unlike = [
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & state.keys())
+        if state[name].shape != own[name].shape
+    ]
+    if missing or foreign or unlike:
+        raise TrainingError(
+            f"{path} does not fit {type(module).__name__}: {len(missing)} tensors missing {missing[:3]}, "
+            f"{len(foreign)} foreign {foreign[:3]}, {len(unlike)} of another shape {unlike[:3]}"
+        )
+    module.load_state_dict(state)
+
+
+def _steps(folder: Path) -> list[int]:
+    return sorted(int(path.stem) for path in folder.glob("*.pt") if path.stem.isdigit())
+
+
+def save_checkpoint(folder: Path, step: int, module: nn.Module, state: dict[str, Any]) -> None:
+    """Write the checkpoint of ``step`` and remove older ones; ``state`` holds tensors, numbers and containers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(module, folder / f"{step}.safetensors")
+    with atomic_path(folder / f"{step}.pt") as temporary:
+        torch.save({"step": step, **state}, temporary)
+    for path in folder.iterdir():
+        if path.stem != str(step):
+            path.unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path, module: nn.Module) -> dict[str, Any] | None:
+    """Restore the newest checkpoint into ``module`` and return its state, or None if there is none.
+
+    Raises:
+        TrainingError: files that are damaged or belong to another network.
+    """
+    steps = _steps(folder) if folder.is_dir() else []
+    if not steps:
+        return None
+    path = folder / f"{steps[-1]}.pt"
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise TrainingError(f"{path} is not a readable checkpoint ({error}); delete {folder} to train anew") from error
+    load_weights(module, folder / f"{steps[-1]}.safetensors")
+    logger.info("going on from step %d", state["step"])
+    return state
+
+
+def random_state() -> dict[str, Tensor]:
+    """The global random states of torch, on every device in use."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_random_state(states: dict[str, Tensor]) -> None:
+    """Undo ``random_state``."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

@@ -1,0 +1,169 @@
+"""The training loop: read a batch, step each phase, log, checkpoint. The same for every method."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gainbench.errors import DivergedError, TrainingError
+from gainbench.methods import Batch, Phase, TrainableInpainter
+from gainbench.training.checkpoint import load_checkpoint, random_state, restore_random_state, save_checkpoint
+from gainbench.training.log import TrainingLog
+
+logger = logging.getLogger(__name__)
+
+CLIP_NORM = 100.0
+"""Gradient norm per phase above which gradients are scaled down: far above ordinary values, it only tames accidents."""
+
+BatchSource = Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]
+"""``batches(start, stop)`` yields (image (B,3,H,W), known (B,1,H,W)) for the iterations start ... stop - 1."""
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What a finished training is known by.
+
+    Attributes:
+        iterations: steps taken in all.
+        seconds: wall time in all, resumed parts included.
+        losses: the last logged value of every loss term.
+    """
+
+    iterations: int
+    seconds: float
+    losses: dict[str, float]
+
+
+def train(
+    method: TrainableInpainter,
+    batches: BatchSource,
+    *,
+    iterations: int,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    checkpoint_seconds: float = 60.0,
+    log_every: int = 10,
+    tensorboard: bool = False,
+    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+) -> TrainingSummary:
+    """Train a method, going on from the newest checkpoint in ``folder`` if there is one.
+
+    The result depends on the method's initial weights, ``batches``, ``iterations`` and ``seed``, never on where the
+    training was interrupted: on one machine a resumed training ends with the same bits as an uninterrupted one.
+
+    Args:
+        method: its weights are changed in place; it is left in evaluation mode.
+        batches: the source of training pictures and holes.
+        iterations: how many in all, from the very start.
+        seed: of the random numbers that losses draw.
+        folder: holds ``checkpoint/`` and ``training.jsonl``.
+        device: where to compute.
+        precision: ``bf16`` computes forward passes under autocast.
+        checkpoint_seconds: wall time between checkpoints; 0 writes one after every step.
+        log_every: steps between log records.
+        tensorboard: write TensorBoard events too.
+        progress: called after every step with (steps done, iterations, losses of the last record).
+
+    Raises:
+        DivergedError: a loss or gradient that is not finite.
+        TrainingError: a checkpoint that does not fit, phases of the same name or without parameters.
+    """
+    phases = method.phases()
+    method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimisers = {phase.name: _optimiser(phase) for phase in phases}
+    if len(optimisers) != len(phases):
+        raise TrainingError(f"{method.name} has phases of the same name: {[phase.name for phase in phases]}")
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    start, seconds, losses = 0, 0.0, dict[str, float]()
+    if (state := load_checkpoint(folder / "checkpoint", method)) is not None:
+        start, seconds, losses = state["step"], state["seconds"], state["losses"]
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        restore_random_state(state["random"])
+    method.train()
+    begun = saved = time.monotonic()
+    with TrainingLog(folder / "training.jsonl", resumed_at=start, tensorboard=tensorboard) as log:
+        for step, (image, known) in enumerate(batches(start, iterations), start=start):
+            batch = Batch(
+                image.to(device, memory_format=torch.channels_last), known.to(device, memory_format=torch.channels_last)
+            )
+            terms: dict[str, Tensor] = {}
+            for phase in phases:
+                if _active(phase, step, iterations):
+                    terms |= _step(phase, optimisers[phase.name], batch, step, device=device, precision=precision)
+            done = step + 1
+            if done % log_every == 0 or done in {1, iterations}:
+                losses = {name: float(value) for name, value in terms.items()}
+                log.write({"step": done, "seconds": round(seconds + time.monotonic() - begun, 3), **losses})
+            if time.monotonic() - saved >= checkpoint_seconds or done == iterations:
+                save_checkpoint(
+                    folder / "checkpoint",
+                    done,
+                    method,
+                    {
+                        "seconds": seconds + time.monotonic() - begun,
+                        "losses": losses,
+                        "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
+                        "random": random_state(),
+                    },
+                )
+                saved = time.monotonic()
+            if progress is not None:
+                progress(done, iterations, losses)
+    method.eval()
+    return TrainingSummary(iterations, seconds + time.monotonic() - begun, losses)
+
+
+def _active(phase: Phase, step: int, iterations: int) -> bool:
+    first, last = (round(fraction * iterations) for fraction in phase.window)
+    return first <= step < last
+
+
+def _parameters(phase: Phase) -> list[nn.Parameter]:
+    unique = {id(parameter): parameter for module in phase.modules for parameter in module.parameters()}
+    return [parameter for parameter in unique.values() if parameter.requires_grad]
+
+
+def _optimiser(phase: Phase) -> torch.optim.Adam:
+    parameters = _parameters(phase)
+    if not parameters:
+        raise TrainingError(f"phase {phase.name!r} has no parameters to train")
+    return torch.optim.Adam(parameters, lr=phase.lr, betas=phase.betas, fused=True)
+
+
+def _step(
+    phase: Phase,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    step: int,
+    *,
+    device: torch.device,
+    precision: Literal["fp32", "bf16"],
+) -> dict[str, Tensor]:
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        losses = phase.loss(batch, step)
+    total = torch.stack([loss.float() for loss in losses.values()]).sum()
+    if not math.isfinite(total.item()):
+        values = {name: loss.item() for name, loss in losses.items()}
+        raise DivergedError(f"phase {phase.name!r} gave a loss that is not finite at step {step}: {values}")
+    parameters = _parameters(phase)
+    optimiser.zero_grad(set_to_none=True)
+    # Only this phase's parameters receive gradients; the generator's graph may run through another phase's network.
+    torch.autograd.backward(total, inputs=parameters)
+    norm = nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+    if not math.isfinite(norm.item()):
+        raise DivergedError(
+            f"phase {phase.name!r} gave a gradient that is not finite at step {step}: norm {norm.item()}"
+        )
+    optimiser.step()
+    record = {f"{phase.name}/{name}": loss.detach() for name, loss in losses.items()}
+    return record | {f"{phase.name}/gradient_norm": norm.detach()}

@@ -1,0 +1,61 @@
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from gainbench.errors import TrainingError
+from gainbench.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+
+
+def test_only_the_newest_checkpoint_is_kept(tmp_path):
+    module = nn.Linear(2, 2)
+    save_checkpoint(tmp_path, 5, module, {"seconds": 1.0})
+    save_checkpoint(tmp_path, 10, module, {"seconds": 2.0})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10.pt", "10.safetensors"]
+    assert load_checkpoint(tmp_path, module)["seconds"] == 2.0
+
+
+def test_weights_without_their_state_file_are_no_checkpoint(tmp_path):
+    module = nn.Linear(2, 2)
+    save_checkpoint(tmp_path, 5, module, {"seconds": 1.0})
+    with torch.no_grad():
+        kept = module.weight.clone()
+        module.weight.zero_()
+    save_weights(module, tmp_path / "10.safetensors")  # killed before 10.pt
+    assert load_checkpoint(tmp_path, module)["step"] == 5
+    assert torch.equal(module.weight, kept)
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert load_checkpoint(tmp_path / "absent", nn.Linear(1, 1)) is None
+
+
+def test_weights_of_another_network_are_refused_with_what_differs(tmp_path):
+    save_weights(nn.Linear(2, 2), tmp_path / "w.safetensors")
+    with pytest.raises(TrainingError, match=r"weight is \(2, 2\), expected \(3, 2\)"):
+        load_weights(nn.Linear(2, 3), tmp_path / "w.safetensors")
+    with pytest.raises(TrainingError, match=r"1 tensors missing \['bias'\]|1 foreign \['bias'\]"):
+        load_weights(nn.Linear(2, 2, bias=False), tmp_path / "w.safetensors")
+
+
+def test_truncated_weights_are_refused(tmp_path):
+    save_weights(nn.Linear(20, 20), tmp_path / "w.safetensors")
+    whole = (tmp_path / "w.safetensors").read_bytes()
+    (tmp_path / "w.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TrainingError, match="not a readable safetensors"):
+        load_weights(nn.Linear(20, 20), tmp_path / "w.safetensors")
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
+
+
+def test_a_checkpoint_that_holds_code_is_refused_and_does_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_weights(nn.Linear(1, 1), tmp_path / "1.safetensors")
+    torch.save({"step": 1, "seconds": Payload()}, tmp_path / "1.pt")
+    with pytest.raises(TrainingError, match="not a readable checkpoint"):
+        load_checkpoint(tmp_path, nn.Linear(1, 1))
+    assert not (tmp_path / "pwned").exists()
