@@ -1,0 +1,184 @@
+"""Partial convolution (Liu et al., ECCV 2018) with one mask channel for all feature channels.
+
+    x' = W^T(X * M) * (window size / sum(M)) + b   where sum(M) > 0, else 0
+    m' = 1                                         where sum(M) > 0, else 0
+
+The picture's border counts as missing in sum(M) and is renormalised like a hole; the bias is added after the ratio.
+What a layer needs from a mask is one window sum of one channel, whatever the number of features; ``KnownMap`` keeps it,
+so that layers of the same window share it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPS = 1e-6
+"""Floor of sum(M) in the ratio. Sums are whole numbers, so it guards the empty window and changes no other value."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A convolution's window: square kernel, stride and dilation; padded so that stride 1 keeps the map's size."""
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+
+    @property
+    def padding(self) -> int:
+        """Pixels on each side."""
+        return self.dilation * (self.kernel - 1) // 2
+
+    @property
+    def size(self) -> int:
+        """Positions in the window."""
+        return self.kernel**2
+
+
+@torch.no_grad()
+def window_sum(M: Tensor, window: Window) -> Tensor:
+    """sum(M) over each position's window; outside the picture counts as missing.
+
+    Args:
+        M: (B, 1, H, W), 1 = known.
+        window: the convolution's.
+
+    Returns:
+        (B, 1, H', W'), whole numbers from 0 to ``window.size``, in M's dtype.
+    """
+    ones = torch.ones(1, 1, window.kernel, window.kernel, dtype=M.dtype, device=M.device)
+    with torch.autocast(M.device.type, enabled=False):
+        return F.conv2d(M, ones, stride=window.stride, padding=window.padding, dilation=window.dilation)
+
+
+class KnownMap:
+    """A mask, and everything that partial convolutions need from it, each computed once and never differentiated.
+
+    Args:
+        M: (B, 1, H, W), 1 = known, 0 = hole.
+        full: True if M is known to be all ones; layers then skip the work that a mask costs. M may then have B = 1.
+    """
+
+    def __init__(self, M: Tensor, *, full: bool = False) -> None:
+        self.M = M
+        self.full = full
+        self._sums: dict[Window, Tensor] = {}
+        self._ratios: dict[tuple[Window, torch.dtype], Tensor] = {}
+        self._updated: dict[Window, KnownMap] = {}
+
+    @classmethod
+    def all_known(cls, like: Tensor) -> "KnownMap":
+        """An all-ones mask for a map of the height, width, dtype and device of ``like`` (B, C, H, W)."""
+        dtype = like.dtype if like.dtype == torch.float64 else torch.float32
+        return cls(torch.ones(1, 1, *like.shape[2:], dtype=dtype, device=like.device), full=True)
+
+    def settled(self) -> "KnownMap":
+        """Itself, or the all-ones mask if no hole is left (reads one number back from the device)."""
+        if self.full or bool((self.M == 0).any()):
+            return self
+        return KnownMap.all_known(self.M)
+
+    def sum(self, window: Window) -> Tensor:
+        """See ``window_sum``."""
+        if window not in self._sums:
+            self._sums[window] = window_sum(self.M, window)
+        return self._sums[window]
+
+    def ratio(self, window: Window, dtype: torch.dtype) -> Tensor:
+        """The factor window size / sum(M) where sum(M) > 0, else 0: (B, 1, H', W') in ``dtype``."""
+        if (window, dtype) not in self._ratios:
+            with torch.no_grad():
+                total = self.sum(window)
+                ratio = torch.where(total > 0, window.size / total.clamp(min=EPS), 0.0)
+                self._ratios[window, dtype] = ratio.to(dtype)
+        return self._ratios[window, dtype]
+
+    def updated(self, window: Window) -> "KnownMap":
+        """w(M): 1 where sum(M) > 0."""
+        if self.full and window.stride == 1:
+            return self
+        if window not in self._updated:
+            with torch.no_grad():
+                known = (self.sum(window) > 0).to(self.M.dtype)
+            self._updated[window] = KnownMap(known, full=self.full)
+        return self._updated[window]
+
+    def keep(self, x: Tensor) -> Tensor:
+        """X * M: (B, C, H, W), zero in the hole whatever number it held there."""
+        return x if self.full else x * self.M.to(x.dtype)
+
+
+def partial_bias(x: Tensor, ratio: Tensor, bias: Tensor | None, valid: Tensor | None) -> Tensor:
+    """What follows the convolution: x * ratio + b where ``valid``, else 0.
+
+    Args:
+        x: W^T(X * M), (B, C, H', W').
+        ratio: window size / sum(M), 0 where sum(M) = 0; (B or 1, 1, H', W').
+        bias: (C,) or None.
+        valid: m', (B, 1, H', W'); None if it is all ones.
+    """
+    if bias is None:
+        return x * ratio
+    b = bias.to(x.dtype).view(1, -1, 1, 1)
+    return torch.addcmul(b, x, ratio) if valid is None else torch.addcmul(b * valid.to(x.dtype), x, ratio)
+
+
+class PartialConv2d(nn.Module):
+    """Partial convolution (Liu et al., ECCV 2018, section 3.1).
+
+    Args:
+        in_channels: of all groups together.
+        out_channels: features.
+        kernel_size: odd; the map is padded so that stride 1 keeps its size.
+        stride: in pixels.
+        dilation: in pixels.
+        bias: add one after the ratio.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.window = Window(kernel_size, stride, dilation)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        nn.init.kaiming_normal_(self.weight)
+
+    def forward(self, X: Tensor | Sequence[Tensor], M: Tensor | Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Convolve the known part.
+
+        Args:
+            X: features (B, C, H, W), or several groups of them that are concatenated along the channels.
+            M: their mask (B, 1, H, W), 1 = known, or one mask a group. With groups, sum(M) counts every channel: one
+                window sum a group, times the group's channels, added.
+
+        Returns:
+            x' (B, out_channels, H', W') and m' (B, 1, H', W').
+
+        Raises:
+            ValueError: a different number of groups and masks.
+        """
+        groups = [X] if isinstance(X, Tensor) else list(X)
+        masks = [M] if isinstance(M, Tensor) else list(M)
+        x = torch.cat([group * mask.to(group.dtype) for group, mask in zip(groups, masks, strict=True)], 1)
+        with torch.no_grad():
+            share = [group.shape[1] / x.shape[1] for group in groups]
+            total = sum(
+                (part * window_sum(mask, self.window) for part, mask in zip(share, masks, strict=True)),
+                start=torch.zeros((), dtype=masks[0].dtype, device=x.device),
+            )
+            known = (total > 0).to(masks[0].dtype)
+            ratio = torch.where(total > 0, self.window.size / total.clamp(min=EPS), 0.0)
+        w = self.window
+        x = F.conv2d(x, self.weight, stride=w.stride, padding=w.padding, dilation=w.dilation)
+        return partial_bias(x, ratio.to(x.dtype), self.bias, known), known
