@@ -1,6 +1,7 @@
 """What a run is made of, as strict models: an unknown key is an error that names the nearest valid one."""
 
 import difflib
+import json
 import re
 from collections.abc import Iterable
 from importlib import resources
@@ -93,7 +94,7 @@ class MethodSpec(StrictModel):
 
 
 def _scalar_text(value: Any) -> str:
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 class Scale(StrictModel):

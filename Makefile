@@ -1,0 +1,51 @@
+# Each target creates .venv and installs first when needed; `make paper` and `make test` are all a new machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUITE_OPTIONS := $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(SCALE),--scale $(SCALE))
+
+.DEFAULT_GOAL := help
+.PHONY: help install paper ablation smoke test slow check format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## create .venv and install gainbench with its development tools
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gainbench needs Python 3.11 or newer; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+paper: install ## train and evaluate the paper suite (ITERATIONS=200 for a short run, SCALE=cpu|gpu|full)
+	$(BIN)/python -m gainbench run --suite paper $(SUITE_OPTIONS)
+
+ablation: install ## train and evaluate GAIN's ablation suite
+	$(BIN)/python -m gainbench run --suite ablation $(SUITE_OPTIONS)
+
+smoke: install ## every part of the suite, in about a minute
+	$(BIN)/python -m gainbench run --suite smoke $(SUITE_OPTIONS)
+
+test: install ## the default tests (under five minutes on two cores)
+	$(BIN)/python -m pytest
+
+slow: install ## the slow tests
+	$(BIN)/python -m pytest -m slow
+
+check: install ## formatting, lint, types and the floors of the house
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install ## speed and memory as ratios in one run
+	$(BIN)/python -m pytest -m benchmark tests/benchmarks
+
+clean: ## remove .venv and caches; results stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -1,0 +1,120 @@
+from importlib import metadata
+
+import pytest
+import torch
+
+from gainbench import registry
+from gainbench.errors import MethodError
+from gainbench.registry import build_method, find_method, installed_methods, plugin_hash, plugin_methods
+from gainbench.spec import MethodSpec, Scale
+
+SCALE = Scale(name="test", size=32, base=4, batch=2, iterations=1, test_pictures=1)
+PLUGIN = """
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from gainbench import Inpainter, TrainableInpainter
+
+
+class Gray(Inpainter):
+    name = "gray"
+
+    class Params(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        level: float = Field(default=0.5, ge=0, le=1)
+
+    def inpaint(self, image, known):
+        return torch.full_like(image, self.params.level)
+
+
+class Linear(TrainableInpainter):
+    name = "linear"
+
+    def __init__(self, params, scale):
+        super().__init__(params, scale)
+        self.layer = nn.Conv2d(4, 3, 1)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    path = tmp_path / "my method.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def test_a_plugin_file_gives_its_methods(plugin):
+    assert sorted(plugin_methods(plugin)) == ["gray", "linear"]
+    assert build_method(MethodSpec(name="gray", params={"level": 0.25}), SCALE, plugin=plugin).params.level == 0.25
+
+
+def test_weights_depend_on_the_seed_and_leave_the_global_state_alone(plugin):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    first, again, other = (
+        build_method(MethodSpec(name="linear"), SCALE, seed=seed, plugin=plugin).layer.weight for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_unknown_method_names_the_nearest(plugin):
+    with pytest.raises(MethodError, match="did you mean 'gray'"):
+        find_method("grey", plugin)
+
+
+def test_wrong_options_say_what_is_valid(plugin):
+    with pytest.raises(MethodError, match=r"unknown key 'levle'; did you mean 'level'\?"):
+        build_method(MethodSpec(name="gray", params={"levle": 1}), SCALE, plugin=plugin)
+    with pytest.raises(MethodError, match=r"level: Input should be less than or equal to 1 \(found 2\)"):
+        build_method(MethodSpec(name="gray", params={"level": 2}), SCALE, plugin=plugin)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import no_such_module_anywhere\n", "fails to import: ModuleNotFoundError"),
+        ("x = 1\n", "defines no subclass"),
+        ("def broken(:\n", "fails to import: SyntaxError"),
+        ("raise SystemError('at import')\n", "fails to import: SystemError: at import"),
+    ],
+)
+def test_a_broken_plugin_says_why(tmp_path, source, message):
+    path = tmp_path / "broken.py"
+    path.write_text(source)
+    with pytest.raises(MethodError, match=message):
+        plugin_methods(path)
+
+
+def test_a_missing_plugin_says_so(tmp_path):
+    with pytest.raises(MethodError, match="no plugin file at"):
+        plugin_methods(tmp_path / "absent.py")
+
+
+def test_the_hash_of_a_plugin_follows_its_source(plugin):
+    before = plugin_hash(plugin)
+    plugin.write_text(PLUGIN + "\n# changed\n")
+    assert plugin_hash(plugin) != before
+
+
+def test_an_installed_method_that_fails_to_import_is_listed_as_broken_and_the_others_work(monkeypatch):
+    good = metadata.EntryPoint("telea", "gainbench_baselines.classical:Telea", registry.GROUP)
+    bad = metadata.EntryPoint("bad", "no_such_module_anywhere:Bad", registry.GROUP)
+    foreign = metadata.EntryPoint("foreign", "pathlib:Path", registry.GROUP)
+    misnamed = metadata.EntryPoint("other", "gainbench_baselines.classical:Telea", registry.GROUP)
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: [good, bad, foreign, misnamed])
+    entries = installed_methods()
+    assert entries["telea"].method is not None
+    assert "ModuleNotFoundError" in entries["bad"].problem
+    assert "not a subclass" in entries["foreign"].problem
+    assert "name = 'telea'" in entries["other"].problem
+    with pytest.raises(MethodError, match=r"'bad'.*is broken: ModuleNotFoundError"):
+        find_method("bad")
+
+
+def test_every_method_of_this_project_is_installed_and_whole():
+    entries = installed_methods()
+    assert {"gain", "partial_conv", "telea", "navier_stokes"} <= set(entries)
+    assert {entry.name: entry.problem for entry in entries.values() if entry.problem} == {}
