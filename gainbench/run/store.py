@@ -1,75 +1,31 @@
 """What a results root holds and how it is read back; the only way for tables, plots and notebooks to get at numbers.
 
-::
-
-    cells/<dataset>/<method>-s<seed>-<key8>/   spec.json status.json log.txt training.jsonl checkpoint/
-                                               weights.safetensors training.json rows.parquet timings.parquet
-                                               features.npz samples/ result.json
-    pairings/<sha12>.parquet                   which hole every picture got
-    manifests/<hash12>.json                    which photographs a data set held
-    <suite>-<scale>/                           suite.json and what the report makes of it
-
 This module imports no torch: it works where only the results are.
 """
 
 import hashlib
-import json
-import socket
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import psutil
 import pyarrow as pa
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from gainbench.errors import RunError
+from gainbench.run.layout import FEATURES, RESULT, ROWS, SUITE, TIMINGS, cell_folder, damaged, read_model
+from gainbench.run.status import CellStatus, read_status
 from gainbench.spec import CellResult, CellSpec, Scale, StrictModel, Suite, nearest
-
-SUITE = "suite.json"
-SPEC = "spec.json"
-STATUS = "status.json"
-PROGRESS = "progress.json"
-LOG = "log.txt"
-CHECKPOINT = "checkpoint"
-WEIGHTS = "weights.safetensors"
-TRAINING = "training.json"
-ROWS = "rows.parquet"
-TIMINGS = "timings.parquet"
-FEATURES = "features.npz"
-SAMPLES = "samples"
-RESULT = "result.json"
 
 CELL_COLUMNS = ("key", "dataset", "method", "seed", "scale")
 """The columns by which every row and every set metric names its cell."""
 
 SET_METRIC_COLUMNS = (*CELL_COLUMNS, "metric", "bin", "border", "value", "n", "floor")
-
-Model = TypeVar("Model", bound=BaseModel)
-
-State = Literal["pending", "running", "interrupted", "done", "failed", "nan", "killed", "timeout"]
-
-
-class CellStatus(StrictModel):
-    """``status.json``: how the last attempt at a cell went."""
-
-    state: State = "pending"
-    cause: str = Field(default="", description="why the cell is not done, in one or two sentences")
-    log_tail: tuple[str, ...] = Field(default=(), description="the last lines of log.txt when it stopped")
-    signal: str | None = Field(default=None, description="the signal that ended the process, such as SIGKILL")
-    attempts: int = Field(default=0, description="times the cell was started")
-    seconds: float = Field(default=0.0, description="wall time of the last attempt")
-    threads: int | None = Field(default=None, description="torch threads; kept on resume, as sums depend on them")
-    precision: str | None = Field(default=None, description="arithmetic; kept on resume")
-    pid: int | None = None
-    pid_started: float | None = Field(default=None, description="start of the process, so that a reused pid is noticed")
-    host: str | None = None
 
 
 class DatasetRecord(StrictModel):
@@ -88,6 +44,7 @@ class ResolvedSuite(StrictModel):
     suite: Suite
     scale: Scale
     narrowed: tuple[str, ...] = Field(description="one sentence for every way in which less than the suite was run")
+    footnotes: tuple[str, ...] = Field(default=(), description="what a reader must know of the holes")
     datasets: dict[str, DatasetRecord]
     cells: tuple[CellSpec, ...]
 
@@ -124,7 +81,7 @@ class StoredCell:
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
 
 
 @dataclass(frozen=True)
@@ -159,11 +116,6 @@ class StoredResults:
         return [cell for cell in self.cells if cell.result is None]
 
 
-def cell_folder(root: Path, spec: CellSpec) -> Path:
-    """Where a cell lies under a results root."""
-    return root / "cells" / spec.folder_name
-
-
 def stored_suites(root: Path) -> list[str]:
     """The names (``<suite>-<scale>``) of the suites planned in a results root."""
     return sorted(path.parent.name for path in root.glob(f"*/{SUITE}"))
@@ -189,7 +141,7 @@ def read_suite(root: Path, name: str | None = None) -> ResolvedSuite:
         raise RunError(f"{root} holds no suite {name!r}; {nearest(name or '', names)}")
     if len(fitting) > 1:
         raise RunError(f"{root} holds several suites, name one: {', '.join(fitting)}")
-    return _read_model(root / fitting[0] / SUITE, ResolvedSuite)
+    return read_model(root / fitting[0] / SUITE, ResolvedSuite)
 
 
 def read_results(root: Path, suite: ResolvedSuite | str | None = None) -> StoredResults:
@@ -203,7 +155,7 @@ def read_results(root: Path, suite: ResolvedSuite | str | None = None) -> Stored
         RunError: no such suite, or a file that is missing, cut short or altered; the message names it.
     """
     resolved = suite if isinstance(suite, ResolvedSuite) else read_suite(root, suite)
-    cells = [read_cell(root, spec) for spec in resolved.cells]
+    cells = read_cells(root, resolved)
     _refuse_mixed_pairings(cells)
     finished = [(cell, cell.result) for cell in cells if cell.result is not None]
     rows = [_named(read_rows(cell.folder, result), cell.spec) for cell, result in finished]
@@ -215,6 +167,11 @@ def read_results(root: Path, suite: ResolvedSuite | str | None = None) -> Stored
     return StoredResults(root, resolved, cells, _stacked(rows, CELL_COLUMNS), _stacked(records, SET_METRIC_COLUMNS))
 
 
+def read_cells(root: Path, resolved: ResolvedSuite) -> list[StoredCell]:
+    """Every cell of a suite, without its rows; see :func:`read_cell`."""
+    return [read_cell(root, spec) for spec in resolved.cells]
+
+
 def read_cell(root: Path, spec: CellSpec) -> StoredCell:
     """What the results root knows of one cell.
 
@@ -222,41 +179,18 @@ def read_cell(root: Path, spec: CellSpec) -> StoredCell:
         RunError: ``result.json`` or ``status.json`` is damaged, or belongs to another cell.
     """
     folder = cell_folder(root, spec)
-    result = _read_model(folder / RESULT, CellResult) if (folder / RESULT).is_file() else None
+    result = read_model(folder / RESULT, CellResult) if (folder / RESULT).is_file() else None
     if result is not None and result.key != spec.key:
         raise RunError(f"{folder / RESULT} belongs to cell {result.key}, expected {spec.key}; move the folder away")
     status = read_status(folder)
-    if result is not None and status.state in {"pending", "interrupted"}:
-        # result.json is the commit: a kill between it and the status changes nothing.
-        status = status.model_copy(update={"state": "done", "cause": ""})
+    if result is not None and status.state != "running" and _covers(result, spec):
+        # result.json is the commit: nothing that happened after it can undo it.
+        status = status.model_copy(update={"state": "done", "cause": "", "log_tail": ()})
     return StoredCell(spec, folder, status, result)
 
 
-def read_status(folder: Path) -> CellStatus:
-    """The status of the cell in ``folder``; one that says ``running`` while its process is gone is ``interrupted``.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    path = folder / STATUS
-    if not path.is_file():
-        return CellStatus()
-    status = _read_model(path, CellStatus)
-    if status.state == "running" and not _alive(status):
-        return status.model_copy(
-            update={"state": "interrupted", "cause": "the run that started it ended; run again to go on"}
-        )
-    return status
-
-
-def _alive(status: CellStatus) -> bool:
-    if status.pid is None or status.host != socket.gethostname():
-        # A process on another machine cannot be seen from here: believe the file.
-        return status.pid is not None
-    try:
-        return bool(abs(psutil.Process(status.pid).create_time() - (status.pid_started or 0.0)) < 1.0)
-    except psutil.Error:
-        return False
+def _covers(result: CellResult, spec: CellSpec) -> bool:
+    return {*spec.metrics} <= {*result.metrics, *result.missing}
 
 
 def rows_sha256(folder: Path) -> str:
@@ -273,12 +207,12 @@ def read_rows(folder: Path, result: CellResult) -> pd.DataFrame:
     try:
         content = (folder / ROWS).read_bytes()
     except OSError as error:
-        raise _damaged(folder / ROWS, error) from error
+        raise damaged(folder / ROWS, error) from error
     if (found := hashlib.sha256(content).hexdigest()) != result.rows_sha256:
-        raise _damaged(folder / ROWS, f"its sha256 is {found}, result.json says {result.rows_sha256}")
+        raise damaged(folder / ROWS, f"its sha256 is {found}, result.json says {result.rows_sha256}")
     rows, timings = _read_parquet(BytesIO(content), folder / ROWS), _read_parquet(folder / TIMINGS, folder / TIMINGS)
     if len(rows) != len(timings):
-        raise _damaged(folder / TIMINGS, f"{len(timings)} run times for {len(rows)} rows")
+        raise damaged(folder / TIMINGS, f"{len(timings)} run times for {len(rows)} rows")
     return pd.concat([rows, timings], axis=1)
 
 
@@ -286,24 +220,7 @@ def _read_parquet(source: Path | BytesIO, path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(source)
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
-
-
-def _read_model(path: Path, model: type[Model]) -> Model:
-    try:
-        return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, reason: Exception | str) -> RunError:
-    what = "is missing" if isinstance(reason, FileNotFoundError) else f"cannot be read ({_first_line(reason)})"
-    return RunError(f"{path} {what}; delete {path.parent} and run again to compute it anew")
-
-
-def _first_line(reason: Exception | str) -> str:
-    lines = str(reason).splitlines()
-    return lines[0] if lines else type(reason).__name__
+        raise damaged(path, error) from error
 
 
 def _named(table: pd.DataFrame, spec: CellSpec) -> pd.DataFrame:

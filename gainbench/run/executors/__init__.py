@@ -1,1 +1,77 @@
-"""..."""
+"""Who runs cells: one protocol, small implementations.
+
+``local`` gives every cell a process of its own, so that nothing a method does reaches the others; ``in_process`` runs
+them one after the other in this process, for debuggers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gainbench.run.layout import CHECKPOINT, WEIGHTS, cell_folder
+from gainbench.run.status import CellStatus, read_status
+from gainbench.spec import CellSpec, Precision
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How cells are run; nothing here is part of a cell's identity.
+
+    Attributes:
+        jobs: cells at a time.
+        threads: torch threads of each.
+        timeout: seconds of wall time for one attempt at a cell; None is without limit.
+        precision: arithmetic of forward passes.
+        checkpoint_seconds: wall time between training checkpoints.
+        devices: indices of the GPUs to spread cells over; empty on the CPU.
+    """
+
+    jobs: int = 1
+    threads: int = 1
+    timeout: float | None = None
+    precision: Precision = "auto"
+    checkpoint_seconds: float = 60.0
+    devices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class CellProgress:
+    """How far a running cell is: ``training`` iterations or ``evaluating`` pictures."""
+
+    what: str
+    done: int
+    total: int
+
+
+class Watch(Protocol):
+    """Is told what happens while cells run; a console, a log or a notebook's widget."""
+
+    def __call__(self, spec: CellSpec, status: CellStatus, progress: CellProgress | None) -> None:
+        """``status.state`` is ``running`` (``progress`` says how far, if known) or final."""
+
+
+class Executor(Protocol):
+    """Brings every cell to an end, good or bad."""
+
+    def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
+        """Run the cells; one that fails does not touch the others.
+
+        Returns:
+            The final status of every cell, in the order of ``specs``; each is also in the cell's ``status.json``.
+
+        Raises:
+            KeyboardInterrupt: the run was interrupted (SIGINT, SIGTERM, SIGHUP); no process of it is left.
+        """
+
+
+def kept_settings(root: Path, spec: CellSpec, execution: Execution) -> tuple[int, Precision]:
+    """Threads and precision for a cell: those it began with if it left weights or a checkpoint, else the run's.
+
+    Floating-point sums depend on both; keeping them is what lets an interrupted cell end with the same bits.
+    """
+    folder = cell_folder(root, spec)
+    if (folder / CHECKPOINT).is_dir() or (folder / WEIGHTS).is_file():
+        status = read_status(folder)
+        return status.threads or execution.threads, status.precision or execution.precision
+    return execution.threads, execution.precision

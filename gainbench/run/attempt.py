@@ -1,0 +1,69 @@
+"""One attempt at a cell: whatever a method does becomes a status with its cause. The border between it and the grid."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from gainbench.errors import DivergedError, GainbenchError
+from gainbench.run.cell import run_cell
+from gainbench.run.environment import compute_device
+from gainbench.run.executors import CellProgress
+from gainbench.run.layout import cell_folder
+from gainbench.run.status import CellStatus, begin, end
+from gainbench.spec import CellSpec, Precision
+from gainbench.training import resolve_precision
+
+logger = logging.getLogger(__name__)
+
+
+def attempt(
+    spec: CellSpec,
+    root: Path,
+    *,
+    threads: int,
+    precision: Precision,
+    checkpoint_seconds: float,
+    progress: Callable[[CellProgress], None],
+    counted: bool = True,
+) -> CellStatus:
+    """Run a cell and keep ``status.json``; an exception becomes the status ``failed`` or ``nan``.
+
+    Args:
+        spec: the cell.
+        root: the results root.
+        threads: torch threads on the CPU.
+        precision: arithmetic of forward passes.
+        checkpoint_seconds: wall time between training checkpoints.
+        progress: told how far the cell is.
+        counted: False if whoever started this process has already counted the attempt.
+
+    Raises:
+        KeyboardInterrupt: from outside, after ``interrupted`` was noted.
+    """
+    folder = cell_folder(root, spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    precision = resolve_precision(precision, compute_device())
+    begin(folder, pid=os.getpid(), threads=threads, precision=precision, counted=counted)
+    try:
+        run_cell(
+            spec,
+            root,
+            precision=precision,
+            threads=threads,
+            checkpoint_seconds=checkpoint_seconds,
+            progress=lambda what, done, total: progress(CellProgress(what, done, total)),
+        )
+    except KeyboardInterrupt:
+        end(folder, "interrupted", cause="the run was interrupted; run again to go on")
+        raise
+    except DivergedError as error:
+        logger.exception("%s: not a number", spec.folder_name)
+        return end(folder, "nan", cause=str(error))
+    except GainbenchError as error:
+        logger.exception("%s: failed", spec.folder_name)
+        return end(folder, "failed", cause=str(error))
+    except (Exception, SystemExit) as error:
+        logger.exception("%s: failed", spec.folder_name)
+        return end(folder, "failed", cause=f"{type(error).__name__}: {error}")
+    return end(folder, "done")

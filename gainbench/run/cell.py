@@ -1,0 +1,316 @@
+"""One cell: train if there is something to train, evaluate, commit. The same in a process of its own or in this one.
+
+Identity and measurement lie apart: ``rows.parquet`` holds what a rerun on the same machine gives again byte for byte,
+``timings.parquet`` what a clock said.
+"""
+
+import contextlib
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from gainbench.atomic import atomic_path, write_json
+from gainbench.data import Dataset, PictureSet, open_dataset, training_batches
+from gainbench.errors import RunError
+from gainbench.evaluation import Evaluation, count_cost, evaluate_method
+from gainbench.evaluation.metrics.catalogue import METRICS
+from gainbench.masks import MaskProtocol, open_protocol
+from gainbench.methods import Inpainter, TrainableInpainter
+from gainbench.registry import build_method, plugin_hash
+from gainbench.run.environment import compute_device, describe_environment
+from gainbench.run.layout import (
+    CHECKPOINT,
+    FEATURES,
+    RESULT,
+    ROWS,
+    SAMPLES,
+    SPEC,
+    TIMINGS,
+    TRAINING,
+    WEIGHTS,
+    cell_folder,
+)
+from gainbench.run.pairings import root_pairing
+from gainbench.run.reuse import stage
+from gainbench.run.store import read_cell, rows_sha256
+from gainbench.spec import CellResult, CellSpec, Precision
+from gainbench.training import load_weights, resolve_precision, save_weights, train
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 8
+"""Pictures per forward pass when evaluating: fixed, as sums in another order may differ in the last bit."""
+
+LOCK_SECONDS = 60.0
+"""How long to wait for a process that still works on the same cell; one whose run was killed leaves within seconds."""
+
+RUNTIME = "runtime_ms"
+PARTIAL_SAMPLES = "samples.partial"
+
+Arithmetic = Literal["fp32", "bf16"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done (``training`` or ``evaluating``), how much of it is done, and how much there is."""
+
+
+def run_cell(
+    spec: CellSpec,
+    root: Path,
+    *,
+    precision: Precision = "auto",
+    threads: int | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: Progress | None = None,
+) -> CellResult:
+    """Bring a cell to its result, using whatever an earlier attempt left.
+
+    A finished cell is returned as it is; one whose result lacks a metric that is asked for now is evaluated again
+    with its stored weights; a half-trained one goes on from its checkpoint.
+
+    Args:
+        spec: the cell; its hashes must be those of the data, holes and plugin found now.
+        root: the results root.
+        precision: arithmetic of forward passes; ``auto`` takes bfloat16 where the device computes it natively.
+        threads: torch threads on the CPU; None leaves them as they are.
+        checkpoint_seconds: wall time between training checkpoints.
+        progress: told how far the cell is.
+
+    Raises:
+        RunError: data, holes, method or plugin changed since planning, or another process holds the cell.
+        GainbenchError: whatever training or evaluation refuses.
+    """
+    folder = cell_folder(root, spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = progress or _ignore
+    with _exclusively(folder), _threads(threads):
+        _remove_leftovers(folder)
+        stored = read_cell(root, spec)
+        if stored.result is not None and stage(stored) == "done":
+            return stored.result
+        spec = _extended(spec, stored.result)
+        write_json(folder / SPEC, spec.model_dump(mode="json"))
+        device = compute_device()
+        method = _built(spec)
+        dataset, protocol = _opened(spec)
+        arithmetic = resolve_precision(precision, device)
+        if isinstance(method, TrainableInpainter):
+            if not (folder / WEIGHTS).is_file():
+                _train(
+                    method,
+                    spec,
+                    folder,
+                    dataset=dataset,
+                    protocol=protocol,
+                    checkpoint_seconds=checkpoint_seconds,
+                    device=device,
+                    arithmetic=arithmetic,
+                    progress=progress,
+                )
+            # Always through the file, into a fresh object: an interrupted cell takes the same path to the same bits.
+            method = _built(spec)
+            load_weights(method, folder / WEIGHTS)  # type: ignore[arg-type]
+        return _evaluate(
+            method,
+            spec,
+            root,
+            dataset=dataset,
+            protocol=protocol,
+            device=device,
+            arithmetic=arithmetic,
+            progress=progress,
+        )
+
+
+def _ignore(_what: str, _done: int, _total: int) -> None: ...
+
+
+@contextlib.contextmanager
+def _exclusively(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout as error:
+        raise RunError(f"another process works in {folder}; wait for it to end, or end it") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process left half-written; the lock says that nobody is writing now."""
+    for place in (folder, folder / CHECKPOINT):
+        for path in place.glob(".*.*"):
+            path.unlink()
+    if (folder / WEIGHTS).is_file():
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    shutil.rmtree(folder / PARTIAL_SAMPLES, ignore_errors=True)
+
+
+def _extended(spec: CellSpec, result: CellResult | None) -> CellSpec:
+    """The cell with every metric that it has or is asked for: suites share cells, and none may lose a column."""
+    if result is None:
+        return spec
+    wanted = {*spec.metrics, *result.spec.metrics}
+    metrics = tuple(metric for metric in METRICS if metric in wanted)
+    return spec.model_copy(update={"metrics": metrics, "samples": max(spec.samples, result.spec.samples)})
+
+
+def _built(spec: CellSpec) -> Inpainter:
+    if spec.plugin is not None and plugin_hash(spec.plugin) != spec.plugin_hash:
+        raise RunError(f"{spec.plugin} changed since the run was planned; run again")
+    method = build_method(spec.method, spec.scale, spec.seed, spec.plugin)
+    if method.revision != spec.revision:
+        raise RunError(
+            f"{spec.method.name} is at revision {method.revision}, planned was {spec.revision}: run again to plan anew"
+        )
+    return method
+
+
+def _opened(spec: CellSpec) -> tuple[Dataset, MaskProtocol]:
+    dataset, protocol = open_dataset(spec.dataset, spec.data_path), open_protocol(spec.masks)
+    if dataset.manifest.hash != spec.manifest_hash:
+        raise RunError(f"the photographs of {spec.dataset} changed since the run was planned; run again to plan anew")
+    if protocol.hash != spec.mask_hash:
+        raise RunError(f"the holes of {spec.masks.protocol} changed since the run was planned; run again to plan anew")
+    return dataset, protocol
+
+
+def _train(
+    method: TrainableInpainter,
+    spec: CellSpec,
+    folder: Path,
+    *,
+    dataset: Dataset,
+    protocol: MaskProtocol,
+    checkpoint_seconds: float,
+    device: torch.device,
+    arithmetic: Arithmetic,
+    progress: Progress,
+) -> None:
+    pictures = dataset.pictures("train", spec.scale.size)
+
+    def draw_known(sample: int) -> npt.NDArray[np.bool_]:
+        return protocol.training_known(spec.seed, sample, spec.scale.size)
+
+    def batches(start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return training_batches(pictures, draw_known, seed=spec.seed, batch=spec.scale.batch, start=start, stop=stop)
+
+    summary = train(
+        method,
+        batches,
+        iterations=spec.scale.iterations,
+        seed=spec.seed,
+        folder=folder,
+        device=device,
+        precision=arithmetic,
+        checkpoint_seconds=checkpoint_seconds,
+        progress=lambda done, total, _losses: progress("training", done, total),
+    )
+    write_json(folder / TRAINING, asdict(summary))
+    save_weights(method, folder / WEIGHTS)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+
+
+def _evaluate(
+    method: Inpainter,
+    spec: CellSpec,
+    root: Path,
+    *,
+    dataset: Dataset,
+    protocol: MaskProtocol,
+    device: torch.device,
+    arithmetic: Arithmetic,
+    progress: Progress,
+) -> CellResult:
+    folder, size = cell_folder(root, spec), spec.scale.size
+    pictures = dataset.pictures("test", size, spec.scale.test_pictures)
+    pairing = root_pairing(root, protocol, pictures.ids, size=size)
+    samples = folder / PARTIAL_SAMPLES
+    evaluation = evaluate_method(
+        method,
+        pictures,
+        pairing,
+        metrics=spec.metrics,
+        batch=EVALUATION_BATCH,
+        device=device,
+        precision=arithmetic,
+        reference=_reference(dataset, size, len(pictures)),
+        samples=spec.samples,
+        samples_dir=samples,
+        progress=lambda done, total: progress("evaluating", done, total),
+    )
+    cost = count_cost(method, size) | _training_cost(folder) | _speed(evaluation)
+    # From here to the commit an old result is not whole, so it goes first.
+    (folder / RESULT).unlink(missing_ok=True)
+    _write_rows(evaluation.rows, folder)
+    with atomic_path(folder / FEATURES) as temporary, temporary.open("wb") as opened:
+        np.savez_compressed(opened, allow_pickle=False, **evaluation.features)
+    shutil.rmtree(folder / SAMPLES, ignore_errors=True)
+    if samples.is_dir():
+        samples.rename(folder / SAMPLES)
+    result = CellResult(
+        key=spec.key,
+        spec=spec,
+        metrics=tuple(metric for metric in spec.metrics if metric not in evaluation.missing),
+        missing=evaluation.missing,
+        set_metrics=tuple(_finite(record) for record in evaluation.set_metrics),
+        pairing_sha256=pairing.sha256,
+        rows_sha256=rows_sha256(folder),
+        cost=cost,
+        environment=describe_environment(device=device, precision=arithmetic),
+    )
+    write_json(folder / RESULT, result.model_dump(mode="json"))
+    return result
+
+
+def _reference(dataset: Dataset, size: int, count: int) -> PictureSet | None:
+    """Other real pictures, as many as are tested: the real-vs-real floor of the set metrics."""
+    others = dataset.pictures("train", size, count)
+    return others if len(others) == count else None
+
+
+def _write_rows(rows: pd.DataFrame, folder: Path) -> None:
+    for name, table in ((ROWS, rows.drop(columns=RUNTIME)), (TIMINGS, rows[[RUNTIME]])):
+        with atomic_path(folder / name) as temporary:
+            table.to_parquet(temporary, index=False)
+
+
+def _training_cost(folder: Path) -> dict[str, float]:
+    if not (folder / TRAINING).is_file():
+        return {}
+    summary = json.loads((folder / TRAINING).read_text(encoding="utf-8"))
+    return {"training_iterations": summary["iterations"], "training_seconds": summary["seconds"]}
+
+
+def _speed(evaluation: Evaluation) -> dict[str, float]:
+    return {f"ms_per_image_{name}": float(value) for name, value in evaluation.ms_per_image.items()}
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: a value that could not be computed, as of too few pictures, is null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
+    }

@@ -1,0 +1,38 @@
+"""Cells one after the other in this process: breakpoints work, and a crash takes everything with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gainbench.errors import RunError
+from gainbench.run.attempt import attempt
+from gainbench.run.executors import Execution, Watch, kept_settings
+from gainbench.run.layout import cell_folder
+from gainbench.run.status import CellStatus, read_status
+from gainbench.spec import CellSpec
+
+
+class InProcessExecutor:
+    """The debug executor: no isolation, no timeout, one cell at a time."""
+
+    def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
+        """Run the cells; see :class:`gainbench.run.executors.Executor`.
+
+        Raises:
+            RunError: a timeout was asked for, which only a process of its own can keep.
+        """
+        if execution.timeout is not None:
+            raise RunError("the in_process executor cannot stop a cell that takes too long; use the local one")
+        return [self._one(spec, root, execution, watch) for spec in specs]
+
+    def _one(self, spec: CellSpec, root: Path, execution: Execution, watch: Watch) -> CellStatus:
+        threads, precision = kept_settings(root, spec, execution)
+        status = attempt(
+            spec,
+            root,
+            threads=threads,
+            precision=precision,
+            checkpoint_seconds=execution.checkpoint_seconds,
+            progress=lambda progress: watch(spec, read_status(cell_folder(root, spec)), progress),
+        )
+        watch(spec, status, None)
+        return status

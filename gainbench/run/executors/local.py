@@ -1,0 +1,201 @@
+"""Every cell in a process and session of its own: what one does, the others do not feel."""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from gainbench.atomic import write_json
+from gainbench.run.executors import CellProgress, Execution, Watch, kept_settings
+from gainbench.run.layout import LOG, PROGRESS, SPEC, cell_folder
+from gainbench.run.status import CellStatus, begin, end, read_status
+from gainbench.spec import CellSpec
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 5.0
+"""How long a process may take to end by itself before it is killed."""
+
+
+@dataclass
+class _Child:
+    """A cell's process.
+
+    Attributes:
+        place: the cell's place among the specs.
+        slot: which of the jobs' places it takes; decides the GPU.
+        expired: whether it was ended for taking too long.
+    """
+
+    place: int
+    slot: int
+    spec: CellSpec
+    folder: Path
+    process: subprocess.Popen[bytes]
+    begun: float = field(default_factory=time.monotonic)
+    expired: bool = False
+
+
+class LocalExecutor:
+    """Runs ``gainbench cell`` once a cell, as many at a time as there are jobs."""
+
+    def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
+        """Run the cells; see :class:`gainbench.run.executors.Executor`."""
+        waiting = deque(enumerate(specs))
+        statuses: dict[int, CellStatus] = {}
+        children: list[_Child] = []
+        with _signals_interrupt():
+            try:
+                while waiting or children:
+                    while waiting and len(children) < execution.jobs:
+                        place, spec = waiting.popleft()
+                        slot = min(set(range(execution.jobs)) - {child.slot for child in children})
+                        children.append(_start(place, slot, spec, root, execution))
+                        watch(spec, read_status(children[-1].folder), None)
+                    time.sleep(POLL_SECONDS)
+                    for child in list(children):
+                        if child.process.poll() is None:
+                            self._supervise(child, execution, watch)
+                        else:
+                            children.remove(child)
+                            statuses[child.place] = _concluded(child, execution)
+                            watch(child.spec, statuses[child.place], None)
+            except BaseException:
+                _end_all(children)
+                raise
+        return [statuses[place] for place in range(len(specs))]
+
+    def _supervise(self, child: _Child, execution: Execution, watch: Watch) -> None:
+        if execution.timeout is not None and time.monotonic() - child.begun > execution.timeout:
+            child.expired = True
+            _stop([child])
+        elif (progress := _progress(child.folder)) is not None:
+            watch(child.spec, read_status(child.folder), progress)
+
+
+def _start(place: int, slot: int, spec: CellSpec, root: Path, execution: Execution) -> _Child:
+    folder = cell_folder(root, spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PROGRESS).unlink(missing_ok=True)
+    threads, precision = kept_settings(root, spec, execution)
+    write_json(folder / SPEC, spec.model_dump(mode="json"))
+    # The parent counts the attempt, so that even a process that dies at birth leaves a status.
+    begin(folder, pid=os.getpid(), threads=threads, precision=precision, counted=True)
+    command = [sys.executable, "-m", "gainbench", "cell", str(folder / SPEC), "--out", str(root), "--supervised"]
+    command += ["--threads", str(threads), "--precision", precision]
+    command += ["--checkpoint-seconds", str(execution.checkpoint_seconds)]
+    with (folder / LOG).open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 - this very interpreter, arguments of our own making
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(threads, slot, execution),
+            start_new_session=True,
+        )
+    return _Child(place, slot, spec, folder, process)
+
+
+def _environment(threads: int, slot: int, execution: Execution) -> dict[str, str]:
+    environment = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    if len(execution.devices) > 1:
+        environment["CUDA_VISIBLE_DEVICES"] = str(execution.devices[slot % len(execution.devices)])
+    return environment
+
+
+def _progress(folder: Path) -> CellProgress | None:
+    try:
+        return CellProgress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def _concluded(child: _Child, execution: Execution) -> CellStatus:
+    """The final status of a process that ended: its own word, or what its end says."""
+    _signal(child, signal.SIGKILL)  # whatever the cell started and left behind
+    _close(child)
+    code = child.process.returncode
+    status = read_status(child.folder)
+    if status.state not in {"running", "interrupted"}:
+        return status
+    if child.expired:
+        cause = f"took longer than {execution.timeout:g} s; its checkpoint is kept: run again with a larger --timeout"
+        return end(child.folder, "timeout", cause=cause)
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = "; if nobody did, the system may have run out of memory (try fewer --jobs)" if name == "SIGKILL" else ""
+        return end(child.folder, "killed", cause=f"its process was ended by {name}{hint}", signal=name)
+    return end(child.folder, "failed", cause=f"its process ended with code {code} and without a result")
+
+
+def _end_all(children: list[_Child]) -> None:
+    with _signals_ignored():
+        _stop(children)
+        for child in children:
+            _close(child)
+            if read_status(child.folder).state in {"running", "interrupted"}:
+                end(child.folder, "interrupted", cause="the run was interrupted; run again to go on")
+
+
+def _stop(children: list[_Child]) -> None:
+    for child in children:
+        _signal(child, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+        _signal(child, signal.SIGKILL)
+        child.process.wait()
+
+
+def _signal(child: _Child, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, number)
+
+
+def _close(child: _Child) -> None:
+    if child.process.stdin is not None:
+        child.process.stdin.close()
+
+
+def _handled() -> list[signal.Signals]:
+    if threading.current_thread() is not threading.main_thread():
+        return []  # only the main thread may set handlers; elsewhere the caller owns the signals
+    return [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: through KeyboardInterrupt, so that children are ended first."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, interrupt) for number in _handled()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _signals_ignored() -> Iterator[None]:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _handled()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

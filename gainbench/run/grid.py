@@ -1,0 +1,199 @@
+"""The whole grid: plan, lock, run what is not done, and say how it went."""
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+import psutil
+import torch
+from filelock import FileLock, Timeout
+
+from gainbench.atomic import write_json
+from gainbench.errors import RunError
+from gainbench.run.executors import CellProgress, Execution, Executor
+from gainbench.run.executors.in_process import InProcessExecutor
+from gainbench.run.executors.local import LocalExecutor
+from gainbench.run.plan import Plan, PlannedCell, plan_suite
+from gainbench.run.status import CellStatus
+from gainbench.spec import CellSpec, Precision, Suite
+
+Retry = Literal["interrupted", "failed"]
+ExecutorName = Literal["local", "in_process"]
+
+EXECUTORS: dict[ExecutorName, type[Executor]] = {"local": LocalExecutor, "in_process": InProcessExecutor}
+
+LOCK = ".lock"
+HOLDER = ".holder.json"
+
+
+class RunWatch(Protocol):
+    """Is told what a run does; a console, a log, a notebook's widget."""
+
+    def planned(self, plan: Plan, started: Sequence[CellSpec], execution: Execution) -> None:
+        """Called once, before the first cell starts."""
+
+    def cell(self, spec: CellSpec, status: CellStatus, progress: CellProgress | None) -> None:
+        """Called when a cell starts, moves on and ends."""
+
+
+class SilentWatch:
+    """Tells nobody."""
+
+    def planned(self, plan: Plan, started: Sequence[CellSpec], execution: Execution) -> None:
+        """Say nothing."""
+
+    def cell(self, spec: CellSpec, status: CellStatus, progress: CellProgress | None) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """How a run ended.
+
+    Attributes:
+        plan: what was to be done.
+        statuses: the final status of every cell of the plan, in its order.
+        started: the cells that were run; the others were done already or are left as they failed before.
+    """
+
+    plan: Plan
+    statuses: list[CellStatus]
+    started: list[CellSpec]
+
+    @property
+    def unfinished(self) -> list[tuple[CellSpec, CellStatus]]:
+        """The cells that are not done, with the reason in their status."""
+        pairs = zip(self.plan.cells, self.statuses, strict=True)
+        return [(cell.spec, status) for cell, status in pairs if status.state != "done"]
+
+
+def run_suite(
+    suite: Suite | str | Path,
+    *,
+    root: Path = Path("results/runs"),
+    scale: str | None = None,
+    iterations: int | None = None,
+    methods: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    data_paths: dict[str, Path] | None = None,
+    plugin: Path | None = None,
+    strict: bool = False,
+    jobs: int | None = None,
+    timeout: float | None = None,
+    precision: Precision = "auto",
+    checkpoint_seconds: float = 60.0,
+    retry: Retry = "interrupted",
+    wait: float = 0.0,
+    executor: ExecutorName = "local",
+    watch: RunWatch | None = None,
+) -> SuiteRun:
+    """Run every cell of a suite that is not done yet. A cell that fails is a status; the others go on.
+
+    Args:
+        suite: a suite, the name of a shipped one, or the path of a suite file.
+        root: the results root; a second run in it is refused while the first one lasts.
+        scale: see :func:`gainbench.run.plan.plan_suite`, as for ``iterations`` ... ``strict``.
+        iterations: training budget.
+        methods: methods to narrow the suite to.
+        datasets: data sets to narrow the suite to.
+        seeds: seeds instead of the suite's.
+        data_paths: where the user's data sets lie.
+        plugin: a Python file whose methods join the suite's.
+        strict: refuse data sets with photographs that cannot be used.
+        jobs: cells at a time; None is one a GPU, or one a physical core, never more than there are cells.
+        timeout: seconds of wall time for one cell.
+        precision: arithmetic of forward passes.
+        checkpoint_seconds: wall time between training checkpoints.
+        retry: ``interrupted`` runs again what was interrupted, killed or timed out; ``failed`` also what raised or
+            diverged, which otherwise keeps its status.
+        wait: seconds to wait for another run in the same root.
+        executor: ``local`` (a process a cell) or ``in_process`` (for debuggers).
+        watch: told what happens.
+
+    Raises:
+        RunError: another run works in ``root``, or stored files are damaged.
+        GainbenchError: whatever :func:`gainbench.run.plan.plan_suite` refuses.
+        KeyboardInterrupt: the run was interrupted; finished cells are kept, the same call goes on.
+    """
+    watch = watch or SilentWatch()
+    root = root.expanduser().resolve()
+    with _exclusively(root, wait):
+        plan = plan_suite(
+            suite,
+            root=root,
+            scale=scale,
+            iterations=iterations,
+            methods=methods,
+            datasets=datasets,
+            seeds=seeds,
+            data_paths=data_paths,
+            plugin=plugin,
+            strict=strict,
+        )
+        plan.save()
+        started = [cell.spec for cell in plan.pending if retry == "failed" or not _failed(cell)]
+        execution = _execution(plan, jobs)
+        execution = replace(execution, timeout=timeout, precision=precision, checkpoint_seconds=checkpoint_seconds)
+        watch.planned(plan, started, execution)
+        ran = EXECUTORS[executor]().execute(started, root, execution, watch.cell)
+        fresh = {spec.key: status for spec, status in zip(started, ran, strict=True)}
+        statuses = [fresh.get(cell.spec.key, cell.stored.status) for cell in plan.cells]
+    return SuiteRun(plan, statuses, started)
+
+
+def _failed(cell: PlannedCell) -> bool:
+    return cell.stored.status.state in {"failed", "nan"}
+
+
+def _execution(plan: Plan, jobs: int | None) -> Execution:
+    """Jobs and threads from the machine and the whole plan, never from what happens to be left of it.
+
+    A resumed run thereby gives its cells the threads that an uninterrupted one gives them: sums depend on it.
+    """
+    cores = _physical_cores()
+    devices = tuple(range(torch.cuda.device_count())) if torch.cuda.is_available() else ()
+    jobs = jobs or max(1, min(len(devices) or cores, len(plan.cells)))
+    return Execution(jobs=jobs, threads=max(1, cores // jobs), devices=devices)
+
+
+def _physical_cores() -> int:
+    cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return min(cores, allowed)
+
+
+@contextlib.contextmanager
+def _exclusively(root: Path, wait: float) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / LOCK)
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout as error:
+        raise RunError(
+            f"another run works in {root} ({_holder(root)}); "
+            "wait for it (--wait SECONDS), end it, or choose another --out"
+        ) from error
+    try:
+        write_json(
+            root / HOLDER,
+            {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")},
+        )
+        yield
+    finally:
+        (root / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(root: Path) -> str:
+    try:
+        held = json.loads((root / HOLDER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "it has not said which"
+    return f"process {held['pid']} on {held['host']} since {held['since']}"

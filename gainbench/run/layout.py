@@ -1,0 +1,64 @@
+"""The files of a results root, and how a damaged one is reported.
+
+::
+
+    cells/<dataset>/<method>-s<seed>-<key8>/   spec.json status.json progress.json log.txt training.jsonl checkpoint/
+                                               weights.safetensors training.json rows.parquet timings.parquet
+                                               features.npz samples/ result.json
+    pairings/<sha12>.parquet                   which hole every picture got
+    manifests/<hash12>.json                    which photographs a data set held
+    <suite>-<scale>/                           suite.json and what the report makes of it
+"""
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gainbench.errors import RunError
+from gainbench.spec import CellSpec
+
+SUITE = "suite.json"
+SPEC = "spec.json"
+STATUS = "status.json"
+PROGRESS = "progress.json"
+LOG = "log.txt"
+CHECKPOINT = "checkpoint"
+WEIGHTS = "weights.safetensors"
+TRAINING = "training.json"
+ROWS = "rows.parquet"
+TIMINGS = "timings.parquet"
+FEATURES = "features.npz"
+SAMPLES = "samples"
+RESULT = "result.json"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def cell_folder(root: Path, spec: CellSpec) -> Path:
+    """Where a cell lies under a results root."""
+    return root / "cells" / spec.folder_name
+
+
+def read_model(path: Path, model: type[Model]) -> Model:
+    """Read a JSON file into a model.
+
+    Raises:
+        RunError: the file is missing, cut short or of another shape; the message names it.
+    """
+    try:
+        return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, reason: Exception | str) -> RunError:
+    """The error for a file that cannot be used: names it, says why and what to do."""
+    what = "is missing" if isinstance(reason, FileNotFoundError) else f"cannot be read ({_first_line(reason)})"
+    return RunError(f"{path} {what}; delete {path.parent} and run again to compute it anew")
+
+
+def _first_line(reason: Exception | str) -> str:
+    lines = str(reason).splitlines()
+    return lines[0] if lines else type(reason).__name__

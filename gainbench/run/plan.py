@@ -1,0 +1,254 @@
+"""From a suite to cells: names checked, data opened, keys computed, and what is already there found again."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gainbench.atomic import write_json
+from gainbench.data import DATASETS, Dataset, open_dataset
+from gainbench.errors import SpecError
+from gainbench.evaluation.metrics.catalogue import METRICS
+from gainbench.masks import MaskProtocol, open_protocol
+from gainbench.registry import find_method, plugin_hash, plugin_methods, validated_params
+from gainbench.run.layout import SUITE
+from gainbench.run.reuse import Stage, stage
+from gainbench.run.store import DatasetRecord, ResolvedSuite, StoredCell, read_cell
+from gainbench.spec import CellSpec, MethodSpec, Scale, Suite, load_suite, nearest, scales
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell, what the results root knows of it, and how far it is."""
+
+    stored: StoredCell
+    stage: Stage
+
+    @property
+    def spec(self) -> CellSpec:
+        """What the cell is."""
+        return self.stored.spec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        root: the results root.
+        resolved: the suite with nothing left to defaults; what ``suite.json`` will hold.
+        cells: every cell in the suite's order (data sets, then methods, then seeds).
+        datasets: the opened data sets by name.
+    """
+
+    root: Path
+    resolved: ResolvedSuite
+    cells: list[PlannedCell]
+    datasets: dict[str, Dataset]
+
+    @property
+    def pending(self) -> list[PlannedCell]:
+        """The cells that are not done."""
+        return [cell for cell in self.cells if cell.stage != "done"]
+
+    def counts(self) -> Counter[Stage]:
+        """How many cells are at which stage."""
+        return Counter(cell.stage for cell in self.cells)
+
+    def save(self) -> None:
+        """Write the resolved suite and the manifests into the root."""
+        for dataset in self.datasets.values():
+            path = self.root / "manifests" / f"{dataset.manifest.hash[:12]}.json"
+            if not path.is_file():
+                dataset.manifest.save(path)
+        write_json(self.root / self.resolved.folder_name / SUITE, self.resolved.model_dump(mode="json"))
+
+
+def plan_suite(
+    suite: Suite | str | Path,
+    *,
+    root: Path,
+    scale: str | None = None,
+    iterations: int | None = None,
+    methods: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    data_paths: dict[str, Path] | None = None,
+    plugin: Path | None = None,
+    strict: bool = False,
+) -> Plan:
+    """Resolve a suite into cells and look up what the results root already has of them. Writes nothing.
+
+    Args:
+        suite: a suite, the name of a shipped one, or the path of a suite file.
+        root: the results root.
+        scale: a scale's name, or ``auto``: ``gpu`` where CUDA is present, else ``cpu``. Default: the suite's.
+        iterations: overrides the suite's and the scale's training budget.
+        methods: run these of the suite's methods only; ``NAME`` takes every variant of it, ``NAME[option=value]`` one.
+            A method of the plugin may be named although the suite does not hold it.
+        datasets: run these of the suite's data sets only; one whose path is given in ``data_paths`` may be named
+            although the suite does not hold it.
+        seeds: run these instead of the suite's seeds.
+        data_paths: where the user's data sets lie, by data set.
+        plugin: a Python file whose methods join the suite's.
+        strict: photographs that cannot be used are an error instead of being skipped.
+
+    Raises:
+        SpecError: an unknown suite, scale, data set or metric; the nearest valid name is given.
+        MethodError: an unknown or broken method, or options it does not have.
+        DataError: a data set that cannot be opened.
+        MaskError: a hole protocol that cannot be opened.
+    """
+    suite = suite if isinstance(suite, Suite) else load_suite(suite)
+    paths = {name: path.expanduser().resolve() for name, path in (data_paths or {}).items()}
+    plugin = plugin.expanduser().resolve() if plugin is not None else None
+    own = [MethodSpec(name=name) for name in plugin_methods(plugin)] if plugin is not None else []
+    narrowed, notes = _narrowed(
+        suite,
+        methods=_chosen_methods(suite, own, methods),
+        datasets=_chosen_datasets(suite, paths, datasets),
+        seeds=tuple(seeds) if seeds else suite.seeds,
+    )
+    budget = _resolved_scale(scale or suite.scale, iterations if iterations is not None else suite.iterations)
+    if iterations is not None:
+        notes.append(f"training budget set to {iterations} iterations on the command line")
+    for metric in narrowed.metrics:
+        if metric not in METRICS:
+            raise SpecError(f"suite {suite.name}: no metric named {metric!r}; {nearest(metric, METRICS)}")
+    protocol = open_protocol(narrowed.masks)
+    opened = {name: open_dataset(name, paths.get(name), strict=strict) for name in narrowed.datasets}
+    cells = [
+        _cell(
+            narrowed,
+            method,
+            seed,
+            scale=budget,
+            protocol=protocol,
+            dataset=opened[dataset],
+            data_path=paths.get(dataset),
+            plugin=plugin,
+            own=own,
+        )
+        for dataset in narrowed.datasets
+        for method in narrowed.methods
+        for seed in narrowed.seeds
+    ]
+    resolved = ResolvedSuite(
+        suite=narrowed.model_copy(update={"scale": budget.name, "iterations": budget.iterations}),
+        scale=budget,
+        narrowed=tuple(notes),
+        footnotes=protocol.footnotes,
+        datasets={name: _record(dataset, paths.get(name)) for name, dataset in opened.items()},
+        cells=tuple(cells),
+    )
+    stored = [read_cell(root, spec) for spec in cells]
+    return Plan(root, resolved, [PlannedCell(cell, stage(cell)) for cell in stored], opened)
+
+
+def _resolved_scale(name: str, iterations: int | None) -> Scale:
+    known = scales()
+    if name == "auto":
+        name = "gpu" if torch.cuda.is_available() else "cpu"
+    if name not in known:
+        raise SpecError(f"no scale named {name!r}; {nearest(name, [*known, 'auto'])}")
+    return known[name] if iterations is None else known[name].model_copy(update={"iterations": iterations})
+
+
+def _chosen_methods(suite: Suite, own: list[MethodSpec], wanted: Sequence[str] | None) -> tuple[MethodSpec, ...]:
+    labels = {method.label for method in suite.methods}
+    valid = [*suite.methods, *(method for method in own if method.label not in labels)]
+    if not wanted:
+        return tuple(valid)
+    chosen: list[MethodSpec] = []
+    for text in wanted:
+        asked = MethodSpec.parse(text)
+        exact = [method for method in valid if method == asked]
+        named = [method for method in valid if method.name == asked.name]
+        of_plugin = any(method.name == asked.name for method in own)
+        fitting = exact or ([asked] if asked.params and of_plugin else named if not asked.params else [])
+        if not fitting:
+            raise SpecError(
+                f"suite {suite.name} has no method {text!r}; {nearest(text, {method.label for method in valid})}"
+            )
+        chosen += [method for method in fitting if method not in chosen]
+    return tuple(chosen)
+
+
+def _chosen_datasets(suite: Suite, paths: dict[str, Path], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    for name in (*suite.datasets, *paths):
+        if name not in DATASETS:
+            raise SpecError(f"no data set named {name!r}; {nearest(name, DATASETS)}")
+    valid = [*suite.datasets, *(name for name in paths if name not in suite.datasets)]
+    for name in wanted or ():
+        if name not in valid:
+            hint = f"give its folder with --data {name}=PATH" if name in DATASETS else nearest(name, valid)
+            raise SpecError(f"suite {suite.name} has no data set {name!r}; {hint}")
+    chosen = tuple(dict.fromkeys(wanted or suite.datasets))
+    if idle := sorted(set(paths) - set(chosen)):
+        raise SpecError(
+            f"--data names {', '.join(idle)}, which would not be used; "
+            f"choose data sets with --datasets {','.join((*chosen, *idle))}"
+        )
+    return chosen
+
+
+def _narrowed(
+    suite: Suite, *, methods: tuple[MethodSpec, ...], datasets: tuple[str, ...], seeds: tuple[int, ...]
+) -> tuple[Suite, list[str]]:
+    chosen = suite.model_copy(update={"methods": methods, "datasets": datasets, "seeds": seeds})
+    compared = (
+        ("methods", [method.label for method in suite.methods], [method.label for method in methods]),
+        ("data sets", list(suite.datasets), list(datasets)),
+        ("seeds", [str(seed) for seed in suite.seeds], [str(seed) for seed in seeds]),
+    )
+    notes = []
+    for what, whole, part in compared:
+        if left_out := [item for item in whole if item not in part]:
+            notes.append(f"{what} left out: {', '.join(left_out)}")
+        if added := [item for item in part if item not in whole]:
+            notes.append(f"{what} added: {', '.join(added)}")
+    return chosen, notes
+
+
+def _cell(
+    suite: Suite,
+    spec: MethodSpec,
+    seed: int,
+    *,
+    scale: Scale,
+    protocol: MaskProtocol,
+    dataset: Dataset,
+    data_path: Path | None,
+    plugin: Path | None,
+    own: list[MethodSpec],
+) -> CellSpec:
+    from_plugin = plugin if spec.name in {method.name for method in own} else None
+    method = find_method(spec.name, from_plugin)
+    validated_params(method, spec)
+    return CellSpec(
+        dataset=dataset.name,
+        data_path=data_path,
+        manifest_hash=dataset.manifest.hash,
+        method=spec,
+        revision=method.revision,
+        plugin=from_plugin,
+        plugin_hash=plugin_hash(from_plugin) if from_plugin is not None else None,
+        seed=seed,
+        scale=scale,
+        masks=suite.masks,
+        mask_hash=protocol.hash,
+        metrics=suite.metrics,
+        samples=suite.samples,
+    )
+
+
+def _record(dataset: Dataset, path: Path | None) -> DatasetRecord:
+    return DatasetRecord(
+        manifest_hash=dataset.manifest.hash,
+        photographs=len(dataset.manifest.entries),
+        skipped=len(dataset.manifest.skipped),
+        publishable=dataset.publishable,
+        path=path,
+    )

@@ -1,0 +1,124 @@
+"""How attempts at a cell went: ``status.json``, written by whoever runs the cell, whole or not at all."""
+
+import socket
+import time
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from pydantic import Field
+
+from gainbench.atomic import write_json
+from gainbench.run.layout import LOG, STATUS, read_model
+from gainbench.spec import Precision, StrictModel
+
+TAIL_LINES = 20
+TAIL_BYTES = 4096
+
+State = Literal["pending", "running", "interrupted", "done", "failed", "nan", "killed", "timeout"]
+Ending = Literal["interrupted", "done", "failed", "nan", "killed", "timeout"]
+
+
+class CellStatus(StrictModel):
+    """How the last attempt at a cell went."""
+
+    state: State = "pending"
+    cause: str = Field(default="", description="why the cell is not done, in one or two sentences")
+    log_tail: tuple[str, ...] = Field(default=(), description="the last lines of log.txt when it stopped")
+    signal: str | None = Field(default=None, description="the signal that ended the process, such as SIGKILL")
+    attempts: int = Field(default=0, description="times the cell was started")
+    seconds: float = Field(default=0.0, description="wall time of the last attempt")
+    started: float | None = Field(default=None, description="when the last attempt began, seconds since 1970")
+    threads: int | None = Field(default=None, description="torch threads; kept on resume, as sums depend on them")
+    precision: Precision | None = Field(default=None, description="arithmetic; kept on resume")
+    pid: int | None = None
+    pid_started: float | None = Field(default=None, description="start of the process, so that a reused pid is noticed")
+    host: str | None = None
+
+
+def read_status(folder: Path) -> CellStatus:
+    """The status of the cell in ``folder``; one that says ``running`` while its process is gone is ``interrupted``.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / STATUS
+    if not path.is_file():
+        return CellStatus()
+    status = read_model(path, CellStatus)
+    if status.state == "running" and not _alive(status):
+        return status.model_copy(
+            update={"state": "interrupted", "cause": "the run that started it ended; run again to go on"}
+        )
+    return status
+
+
+def write_status(folder: Path, status: CellStatus) -> CellStatus:
+    """Write ``status.json`` atomically and return the status."""
+    write_json(folder / STATUS, status.model_dump(mode="json"))
+    return status
+
+
+def begin(folder: Path, *, pid: int, threads: int, precision: Precision, counted: bool) -> CellStatus:
+    """Note that process ``pid`` works on the cell from now on.
+
+    Args:
+        folder: the cell's.
+        pid: the process to watch.
+        threads: torch threads it uses.
+        precision: the arithmetic it was told to use.
+        counted: whether this is a new attempt; False where another process already noted it.
+    """
+    before = read_status(folder)
+    return write_status(
+        folder,
+        CellStatus(
+            state="running",
+            attempts=before.attempts + int(counted),
+            started=time.time() if counted else before.started,
+            threads=threads,
+            precision=precision,
+            pid=pid,
+            pid_started=psutil.Process(pid).create_time(),
+            host=socket.gethostname(),
+        ),
+    )
+
+
+def end(folder: Path, state: Ending, *, cause: str = "", signal: str | None = None) -> CellStatus:
+    """Note how the attempt that was begun ended; unless it is done, the end of its log is kept with it."""
+    before = read_status(folder)
+    return write_status(
+        folder,
+        CellStatus(
+            state=state,
+            cause=cause,
+            log_tail=() if state == "done" else log_tail(folder),
+            signal=signal,
+            attempts=before.attempts,
+            started=before.started,
+            seconds=round(time.time() - before.started, 3) if before.started else 0.0,
+            threads=before.threads,
+            precision=before.precision,
+        ),
+    )
+
+
+def log_tail(folder: Path) -> tuple[str, ...]:
+    """The last lines of a cell's log; empty if there is none."""
+    path = folder / LOG
+    if not path.is_file():
+        return ()
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        return tuple(log.read().decode("utf-8", errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def _alive(status: CellStatus) -> bool:
+    if status.pid is None or status.host != socket.gethostname():
+        # A process on another machine cannot be seen from here: believe the file.
+        return status.pid is not None
+    try:
+        return bool(abs(psutil.Process(status.pid).create_time() - (status.pid_started or 0.0)) < 1.0)
+    except psutil.Error:
+        return False
