@@ -1,0 +1,121 @@
+import pytest
+
+from gainbench.registry import installed_methods
+from gainbench.run.check import check_method
+
+HEAD = """
+import time
+import torch
+from torch import nn
+from gainbench import Inpainter, Phase, TrainableInpainter
+
+
+class Network(TrainableInpainter):
+    name = "network"
+
+    def __init__(self, params, scale):
+        super().__init__(params, scale)
+        self.layer = nn.Conv2d(4, 3, 5, padding=2)
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def predict(self, image, known):
+        return torch.sigmoid(self.layer(torch.cat([image * known, known], 1)) + self.bias)
+
+    def loss(self, batch, step):
+        return {"l1": (self.predict(batch.image, batch.known) - batch.image).abs().mean()}
+
+    def phases(self):
+        return [Phase("generator", [self], self.loss, lr=1e-2)]
+
+    def inpaint(self, image, known):
+        return self.predict(image, known)
+"""
+FAULTS = {
+    "Output has the picture's shape, is finite and lies in [0, 1]": """
+    def inpaint(self, image, known):
+        return self.predict(image, known) * 2 - 1
+""",
+    "Hidden pixels set to noise change no output bit": """
+    def predict(self, image, known):
+        return torch.sigmoid(self.layer(torch.cat([image, known], 1)) + self.bias)
+""",
+    "A picture's output does not depend on the others in its batch": """
+    def inpaint(self, image, known):
+        return (self.predict(image, known) + 0.1 * image.mean() * known.shape[0]).clamp(0, 1)
+""",
+    "The same seed gives the same method and the same output": """
+    def inpaint(self, image, known):
+        return self.predict(image, known) * (time.perf_counter_ns() % 1000) / 1000
+""",
+    "Every phase's losses are finite scalars": """
+    def loss(self, batch, step):
+        return {"l1": (self.predict(batch.image, batch.known) - batch.image).abs()}
+""",
+    "Every parameter belongs to a phase and gets a gradient": """
+    def phases(self):
+        return [Phase("generator", [self.layer], self.loss, lr=1e-2)]
+""",
+    "Saved weights, loaded into a new method, give the same output": """
+    def phases(self):
+        self.seen = True
+        return super().phases()
+
+    def train(self, mode=True):
+        self.offset = 0.0 if mode or not hasattr(self, "count") else 0.1
+        self.count = 1
+        return super().train(mode)
+
+    def inpaint(self, image, known):
+        return (self.predict(image, known) + float(self.bias) * 0 + id(self) % 97 / 97).clamp(0, 1)
+""",
+    "A training that is interrupted and resumed ends with the same bits": """
+    calls = 0
+
+    def loss(self, batch, step):
+        self.calls += 1
+        return {"l1": (self.predict(batch.image, batch.known) - batch.image).abs().mean() * self.calls ** 2}
+""",
+    "Twenty iterations lower the error in the holes": """
+    def loss(self, batch, step):
+        return {"l1": -(self.predict(batch.image, batch.known) - batch.image).abs().mean()}
+""",
+}
+
+
+def subclass(body):
+    indented = body if body.strip() else "    pass\n"
+    return HEAD.replace('name = "network"', "pass") + f'\n\nclass Faulty(Network):\n    name = "faulty"\n{indented}'
+
+
+@pytest.mark.assets
+def test_a_sound_plugin_passes_every_line(tmp_path):
+    path = tmp_path / "sound.py"
+    path.write_text(HEAD)
+    verdicts = check_method(path)
+    assert len(verdicts) == 11
+    assert [verdict for verdict in verdicts if not verdict.passed] == []
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("behaviour", FAULTS)
+def test_each_fault_is_caught_by_its_own_line(tmp_path, behaviour):
+    path = tmp_path / "faulty.py"
+    path.write_text(subclass(FAULTS[behaviour]))
+    failed = {verdict.behaviour for verdict in check_method(path) if not verdict.passed}
+    assert behaviour in failed
+
+
+@pytest.mark.assets
+def test_a_plugin_that_cannot_be_built_has_one_verdict_with_the_reason(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(HEAD.replace("nn.Conv2d(4, 3, 5, padding=2)", "nn.Conv2d(4, 3, 5, paddings=2)"))
+    verdicts = check_method(path)
+    assert [verdict.passed for verdict in verdicts] == [False]
+    assert "paddings" in verdicts[0].detail
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("name", sorted(installed_methods()))
+def test_every_registered_method_keeps_the_contract(name):
+    failed = [f"{verdict.behaviour}: {verdict.detail}" for verdict in check_method(name) if not verdict.passed]
+    assert failed == []
