@@ -62,7 +62,7 @@ class Plan:
         for dataset in self.datasets.values():
             path = self.root / "manifests" / f"{dataset.manifest.hash[:12]}.json"
             if not path.is_file():
-                dataset.manifest.save(path)
+                write_json(path, dataset.manifest.to_json())
         write_json(self.root / self.resolved.folder_name / SUITE, self.resolved.model_dump(mode="json"))
 
 

@@ -1,0 +1,147 @@
+"""What there is to choose from, as headers and rows: methods, suites, data sets, hole protocols, metrics, assets."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from pydantic_core import PydanticUndefined
+
+from gainbench.assets import available, catalogue
+from gainbench.data import DATASETS
+from gainbench.evaluation.metrics.catalogue import METRICS
+from gainbench.masks import PROTOCOLS, hole_statistics, open_protocol
+from gainbench.spec import MaskSpec, bin_label, load_suite, scales, suite_names
+
+if TYPE_CHECKING:
+    from gainbench.registry import Entry
+
+STATISTICS_IMAGES = 50
+"""Images whose holes are measured: fifty of each bin and border class, a few seconds."""
+
+
+class Listing(NamedTuple):
+    """A table of text."""
+
+    headers: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+def methods_listing(entries: "Iterable[Entry]") -> Listing:
+    """Every method with its options, or the reason why it is broken."""
+    rows = []
+    for entry in entries:
+        if entry.method is None:
+            rows.append((entry.name, entry.source, "", f"broken: {entry.problem}"))
+            continue
+        options = entry.method.Params.model_fields
+        rows.append((entry.name, entry.source, str(entry.method.revision), "" if options else "no options"))
+        rows += [
+            ("", "", "", f"{name}={_default(field)}  {field.description or ''}".rstrip())
+            for name, field in options.items()
+        ]
+    return Listing(("method", "from", "revision", "option=default"), rows)
+
+
+def _default(field: Any) -> str:
+    if field.default_factory is not None:
+        return str(field.default_factory())
+    return "(required)" if field.default is PydanticUndefined else str(field.default)
+
+
+def suites_listing() -> Listing:
+    """The shipped suites."""
+    rows = []
+    for suite in map(load_suite, suite_names()):
+        methods = " ".join(method.label for method in suite.methods)
+        rows.append((suite.name, suite.scale, " ".join(suite.datasets), methods, suite.question))
+    return Listing(("suite", "scale", "data sets", "methods", "question"), rows)
+
+
+def scales_listing() -> Listing:
+    """The shipped scales, smallest first."""
+    rows = [
+        (
+            scale.name,
+            str(scale.size),
+            str(scale.base),
+            str(scale.batch),
+            str(scale.iterations),
+            _count(scale.test_pictures),
+        )
+        for scale in scales().values()
+    ]
+    return Listing(("scale", "size", "base", "batch", "iterations", "test pictures"), rows)
+
+
+def _count(pictures: int | None) -> str:
+    return "all" if pictures is None else str(pictures)
+
+
+def datasets_listing() -> Listing:
+    """The data sets, and which need a path or must not be published."""
+    rows = [
+        (
+            name,
+            "--data" if info.needs_path else "fetched",
+            "yes" if info.publishable else "no",
+            info.description,
+            info.licence,
+        )
+        for name, info in DATASETS.items()
+    ]
+    return Listing(("data set", "from", "publishable", "description", "licence"), rows)
+
+
+def masks_listing() -> Listing:
+    """The hole protocols."""
+    rows = [
+        (name, "yes" if info.needs_path else "no", info.description, info.licence) for name, info in PROTOCOLS.items()
+    ]
+    return Listing(("protocol", "needs a folder", "description", "licence"), rows)
+
+
+def hole_statistics_listing(protocol_name: str) -> Listing:
+    """What a protocol's holes measure, by bin and border class: the table that makes protocols comparable.
+
+    Raises:
+        MaskError: no such protocol, or one that needs the user's files.
+    """
+    protocol = open_protocol(MaskSpec(protocol=protocol_name))
+    measured: dict[tuple[str, str], list[tuple[float, float, int, bool]]] = {}
+    for number in range(STATISTICS_IMAGES * (len(protocol.spec.borders) if protocol.binned else 6)):
+        for bounds, border, hole in protocol.image_holes(f"statistics-{number}"):
+            found = hole_statistics(hole.mask)
+            measured.setdefault((bin_label(bounds), border), []).append(
+                (found.area, found.radius, found.components, found.touches_border)
+            )
+    rows = []
+    for (label, border_name), values in sorted(measured.items()):
+        area, radius, components, touching = (np.asarray(column, dtype=float) for column in zip(*values, strict=True))
+        rows.append(
+            (
+                label,
+                border_name,
+                str(len(values)),
+                f"{area.mean():.3f}",
+                f"{np.median(radius):.1f}",
+                f"{np.median(components):.0f}",
+                f"{touching.mean():.0%}",
+            )
+        )
+    headers = ("bin", "border", "n", "mean area", "median radius (px at 256)", "median components", "touch the border")
+    return Listing(headers, rows)
+
+
+def metrics_listing() -> Listing:
+    """The metrics with their exact definitions."""
+    rows = [(info.id, info.label, info.direction, info.per, info.definition) for info in METRICS.values()]
+    return Listing(("metric", "label", "better", "per", "definition"), rows)
+
+
+def assets_listing() -> Listing:
+    """The weights and photographs, and whether they are at hand."""
+    rows = [
+        (asset.name, "at hand" if available(asset.name) else "to fetch", asset.description, asset.use, asset.licence)
+        for asset in catalogue().values()
+    ]
+    return Listing(("asset", "state", "description", "use", "licence"), rows)
