@@ -101,6 +101,8 @@ class Asset(StrictModel):
     def _files_or_photographs(self) -> "Asset":
         if bool(self.files) == (self.photographs is not None):
             raise ValueError(f"asset {self.name} must have either files or photographs")
+        if len(self.files) != 1 and any(isinstance(source, Address | Variable) for source in self.sources):
+            raise ValueError(f"asset {self.name}: an address or a variable can only be the source of exactly one file")
         return self
 
     def admits(self, name: str) -> bool:

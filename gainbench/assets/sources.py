@@ -6,8 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from pathlib import Path
 
 from gainbench.assets.archives import extract_members
 from gainbench.assets.cache import asset_files
@@ -72,8 +71,7 @@ def bring_from_address(asset: Asset, source: Address, destination: Path) -> None
     import requests  # noqa: PLC0415
 
     pooch.get_logger().setLevel(logging.WARNING)
-    name = PurePosixPath(urlsplit(source.url).path).name
-    target = destination / (name if name in asset.files else next(iter(asset.files)))
+    target = destination / next(iter(asset.files))
     try:
         pooch.HTTPDownloader(timeout=CONNECT_SECONDS)(source.url, str(target), None)
     except requests.HTTPError as error:

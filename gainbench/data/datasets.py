@@ -209,8 +209,8 @@ def _root(info: DatasetInfo, path: Path | None) -> Path:
         return path.expanduser()
     if path is not None:
         raise DataError(
-            f"data set {info.name} takes no path; your own copy goes into FOLDER/{info.name}/ with --assets-dir FOLDER, "
-            "and other photographs are opened as data set 'folder'"
+            f"data set {info.name} takes no path; your own copy goes into FOLDER/{info.name}/ with --assets-dir "
+            "FOLDER, and other photographs are opened as data set 'folder'"
         )
     return asset_path(info.name)
 
