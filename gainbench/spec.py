@@ -113,9 +113,14 @@ class MaskSpec(StrictModel):
 
     protocol: str = "irregular-v1"
     seed: int = 0
-    bins: tuple[tuple[float, float], ...] = BINS
-    borders: tuple[Border, ...] = BORDERS
-    path: Path | None = None
+    bins: tuple[tuple[float, float], ...] = Field(default=BINS, min_length=1)
+    borders: tuple[Border, ...] = Field(default=BORDERS, min_length=1)
+    path: Path | None = Field(default=None, description="folder of the user's test masks, where the protocol reads any")
+    training_path: Path | None = Field(default=None, description="folder of training masks; null draws irregular-v1")
+    pairing: Literal["name", "hash"] | None = Field(default=None, description="how `folder` finds an image's mask")
+    invert: bool | None = Field(
+        default=None, description="true: black is the hole; false: white is, even where most of a mask is white"
+    )
 
 
 class Suite(StrictModel):

@@ -29,8 +29,9 @@ HEADINGS: Integers = np.rint(np.stack([np.cos(_TURNS), np.sin(_TURNS)]) * FIXED_
 """(2, 64) unit vectors in fixed point: a walk adds whole numbers only."""
 
 SEGMENTS = 250
-"""Segments of one hole before the walk is given up; one less than a byte's largest value marks what they never reach."""
+"""Segments of one hole before the walk is given up: they are numbered in bytes."""
 NEVER = 255
+"""The byte of pixels that no segment reaches."""
 
 
 class Family(NamedTuple):
@@ -50,18 +51,18 @@ class Family(NamedTuple):
 
 
 FAMILIES: dict[tuple[Bounds, Border], Family] = {
-    ((0.01, 0.1), "clear"): Family(0.058, (3, 8), (10, 40), 0.0),
-    ((0.01, 0.1), "touching"): Family(0.059, (3, 8), (10, 40), 0.97),
-    ((0.1, 0.2), "clear"): Family(0.145, (6, 14), (10, 60), 0.0),
-    ((0.1, 0.2), "touching"): Family(0.147, (6, 14), (10, 50), 0.99),
-    ((0.2, 0.3), "clear"): Family(0.244, (8, 20), (10, 70), 0.0),
-    ((0.2, 0.3), "touching"): Family(0.248, (8, 20), (10, 60), 1.0),
-    ((0.3, 0.4), "clear"): Family(0.339, (8, 20), (15, 70), 0.0),
-    ((0.3, 0.4), "touching"): Family(0.344, (8, 20), (15, 70), 1.0),
-    ((0.4, 0.5), "clear"): Family(0.435, (8, 20), (20, 80), 0.0),
-    ((0.4, 0.5), "touching"): Family(0.443, (8, 20), (20, 80), 1.0),
-    ((0.5, 0.6), "clear"): Family(0.538, (8, 20), (30, 100), 0.0),
-    ((0.5, 0.6), "touching"): Family(0.547, (8, 20), (30, 100), 1.0),
+    ((0.01, 0.1), "clear"): Family(0.058, (3, 9), (8, 34), 0.0),
+    ((0.01, 0.1), "touching"): Family(0.059, (3, 9), (8, 30), 0.97),
+    ((0.1, 0.2), "clear"): Family(0.145, (6, 16), (10, 46), 0.0),
+    ((0.1, 0.2), "touching"): Family(0.147, (6, 16), (10, 44), 0.99),
+    ((0.2, 0.3), "clear"): Family(0.244, (16, 32), (8, 52), 0.0),
+    ((0.2, 0.3), "touching"): Family(0.248, (14, 28), (10, 50), 1.0),
+    ((0.3, 0.4), "clear"): Family(0.339, (14, 28), (10, 56), 0.0),
+    ((0.3, 0.4), "touching"): Family(0.344, (14, 30), (10, 56), 1.0),
+    ((0.4, 0.5), "clear"): Family(0.435, (12, 28), (10, 60), 0.0),
+    ((0.4, 0.5), "touching"): Family(0.443, (14, 30), (12, 58), 1.0),
+    ((0.5, 0.6), "clear"): Family(0.538, (8, 20), (25, 88), 0.0),
+    ((0.5, 0.6), "touching"): Family(0.547, (16, 32), (18, 84), 1.0),
 }
 
 
@@ -102,23 +103,29 @@ def draw_irregular(bounds: Bounds, border: Border, *key: Any) -> BoolArray:
         MaskError: a hundred walks miss the bin, which no key does in practice.
     """
     family = FAMILIES[bounds, border]
+    draws = Draws(*key, list(bounds), border)
+    touches = border == "touching" and draws.integer(0, 999) < round(family.touching * 1000)
+    margin = CLEAR_MARGIN if border == "clear" else 0 if touches else 1
+    target = _target_pixels(family.mean_area, bounds, draws)
     for attempt in range(100):
-        mask = _walk(family, bounds, border, Draws(*key, list(bounds), border, attempt))
-        if mask is not None:
+        # Redrawn walks keep target and border contact, so that walks which fall short bias neither.
+        walk = Draws(*key, list(bounds), border, attempt)
+        inner = _walk(family, bounds, target, NATIVE_SIZE - 2 * margin, walk, from_border=border == "touching")
+        if inner is not None:
+            mask = np.zeros((NATIVE_SIZE, NATIVE_SIZE), np.bool_)
+            mask[margin : NATIVE_SIZE - margin, margin : NATIVE_SIZE - margin] = inner
             return mask
     raise MaskError(f"no walk of irregular-v1 ends in bin {bin_label(bounds)} for {key}")
 
 
-def _walk(family: Family, bounds: Bounds, border: Border, draws: Draws) -> BoolArray | None:
-    touches = border == "touching" and draws.integer(0, 999) < round(family.touching * 1000)
-    margin = CLEAR_MARGIN if border == "clear" else 0 if touches else 1
-    side = NATIVE_SIZE - 2 * margin
-    target = _target_pixels(family.mean_area, bounds, draws)
-
+def _walk(
+    family: Family, bounds: Bounds, target: int, side: int, draws: Draws, *, from_border: bool
+) -> BoolArray | None:
+    """Strokes in a picture of ``side`` until ``target`` pixels are covered; None if they never come into the bin."""
     strokes = draws.integer(*family.strokes)
     steps = SEGMENTS // strokes
     widths = draws.integers(*family.width, strokes)
-    points = _paths(strokes, steps, widths, side, draws, from_border=border == "touching")
+    points = _paths(strokes, steps, widths, side, draws, from_border=from_border)
 
     arrival = np.full((side, side), NEVER, np.uint8)
     # Painted last to first, so that a pixel keeps the number of the earliest segment that covers it.
@@ -130,12 +137,14 @@ def _walk(family: Family, bounds: Bounds, border: Border, draws: Draws) -> BoolA
 
     lowest, highest = (share * NATIVE_SIZE**2 for share in bounds)
     last = int(np.searchsorted(covered, target))
-    # The segment that reaches the target may pass the bin's end; the hole then stops one segment earlier.
-    for count in (last, last - 1):
-        if 0 <= count < NEVER and lowest < covered[count] <= highest:
-            mask = np.zeros((NATIVE_SIZE, NATIVE_SIZE), np.bool_)
-            mask[margin : margin + side, margin : margin + side] = arrival <= count
-            return mask
+    if last == NEVER:
+        return None
+    # The hole ends with the segment that brings it nearest to the target without leaving the bin.
+    before = int(covered[last - 1]) if last else 0
+    for count, area in sorted([(last - 1, before), (last, int(covered[last]))], key=lambda end: abs(end[1] - target)):
+        if lowest < area <= highest:
+            inner: BoolArray = arrival <= count
+            return inner
     return None
 
 
@@ -162,7 +171,7 @@ def _paths(
     heading = draws.integers(0, DIRECTIONS - 1, strokes)
     turns = draws.integers(-8, 8, strokes * steps).reshape(steps, strokes)
     headings = (heading + np.cumsum(turns, axis=0)) % DIRECTIONS
-    lengths = np.maximum(widths // 2, 12)
+    lengths = np.maximum(3 * widths // 4, 16)
     moves = HEADINGS[:, headings] * lengths
     path = np.concatenate([start[:, None], start[:, None] + np.cumsum(moves, axis=1)], axis=1) // FIXED_POINT
     # A walk that leaves the picture is reflected at its border.

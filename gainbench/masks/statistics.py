@@ -1,5 +1,6 @@
 """What makes a hole hard: its area, its largest inscribed disc, its pieces, and whether it reaches the border."""
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -41,7 +42,8 @@ def hole_statistics(hole: BoolArray) -> HoleStatistics:
         hole: (H, W), True = hole.
     """
     pixels = np.ascontiguousarray(hole).view(np.uint8)
-    labels, _ = cv2.connectedComponentsWithAlgorithm(pixels, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
+    # Only the count is kept: the labels' memory is free again before the distances need theirs.
+    labels = cv2.connectedComponentsWithAlgorithm(pixels, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)[0]
     return HoleStatistics(
         area=cv2.countNonZero(pixels) / pixels.size,
         radius=largest_radius(hole) * 256 / max(hole.shape),
@@ -50,14 +52,42 @@ def hole_statistics(hole: BoolArray) -> HoleStatistics:
     )
 
 
+CHAMFER_LEAST = 2.1969 / 5**0.5
+"""Least ratio of OpenCV's 5 x 5 chamfer distance (steps 1, 1.4, 2.1969) to the Euclidean one: along the knight's move."""
+
+
 def largest_radius(hole: BoolArray) -> float:
-    """Largest Euclidean distance from a hidden pixel to a known one, in pixels; outside the picture counts as known."""
+    """Largest Euclidean distance from a hidden pixel to a known one, in pixels; outside the picture counts as known.
+
+    Exact. A chamfer transform, five times as fast as the Euclidean one, bounds every distance from above; the Euclidean
+    one is then taken only where the bound leaves room for the maximum.
+    """
     framed = cv2.copyMakeBorder(np.ascontiguousarray(hole).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    return float(cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    chamfer = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_5)
+    reach = 0
+    largest = 0.0
+    while True:
+        _, peak, _, (x, y) = cv2.minMaxLoc(chamfer)
+        bound = peak / CHAMFER_LEAST
+        # Slack for single precision: squared distances are whole numbers, so the maximum is found all the same.
+        if bound < largest * 0.99999 or bound == 0:
+            return largest
+        reach = reach or math.ceil(bound) + 1
+        inner = max(reach // 2, 8)
+        top, left = max(y - inner - reach, 0), max(x - inner - reach, 0)
+        window = framed[top : y + inner + reach + 1, left : x + inner + reach + 1]
+        # Distances in the window's inner part are true ones: no known pixel that counts is further than ``reach``.
+        exact = cv2.distanceTransform(window, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        rows = slice(max(y - inner, 0), y + inner + 1)
+        columns = slice(max(x - inner, 0), x + inner + 1)
+        near = exact[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        # Rounding the square undoes OpenCV's single-precision roots, which differ between machines.
+        largest = max(largest, math.sqrt(round(float(near.max()) ** 2)))
+        chamfer[rows, columns] = 0
 
 
 def border_class(hole: BoolArray) -> Border:
-    """``clear`` if a margin of 50 px (at 512; in proportion at other sizes) is known on every side, else ``touching``."""
+    """``clear`` if a margin of 50 px (at 512, in proportion at other sizes) is known all round, else ``touching``."""
     height, width = hole.shape
     down, across = CLEAR_MARGIN * height // NATIVE_SIZE, CLEAR_MARGIN * width // NATIVE_SIZE
     inner = np.count_nonzero(hole[down : height - down, across : width - across])
