@@ -165,5 +165,13 @@ def random_signs(clusters: int, flips: int) -> Iterator[Floats]:
     """``flips`` random sign patterns, (at most a chunk of patterns, G) at a time."""
     step = max(1, _CHUNK // clusters)
     for start in range(0, flips, step):
-        rng = keyed_generator("statistics", "sign-flip", clusters, start)
-        yield (1 - 2 * rng.integers(0, 2, (min(step, flips - start), clusters))).astype(np.float64)
+        yield _sign_chunk(clusters, min(step, flips - start), start)
+
+
+@lru_cache(maxsize=3)
+def _sign_chunk(clusters: int, rows: int, start: int) -> Floats:
+    rng = keyed_generator("statistics", "sign-flip", clusters, start)
+    bits = np.unpackbits(np.frombuffer(rng.bytes((rows * clusters + 7) // 8), np.uint8), count=rows * clusters)
+    signs: Floats = (1.0 - 2.0 * bits.reshape(rows, clusters)).astype(np.float64, copy=False)
+    signs.setflags(write=False)
+    return signs

@@ -1,0 +1,191 @@
+"""What a table must say about itself, so that no number is taken for more than it is.
+
+Scale, training budget, photographs, holes and metric ids; what was left out, what is missing and why, which cells
+failed; what the marks mean and what they do not.
+"""
+
+from collections.abc import Sequence
+
+from gainbench.report.analysis import Analysis, is_oracle
+from gainbench.report.numbers import count, counted, listed
+from gainbench.run.store import StoredCell
+from gainbench.spec import CellResult, Scale, scales
+
+PAPER_SCALE = "full"
+"""The scale with the published size, width and budget."""
+
+FEW_PHOTOGRAPHS = 20
+"""Below this many clusters a bootstrap interval is visibly too narrow."""
+
+FEW_PICTURES = 2000
+"""Below this many pictures the Frechet distance is mostly bias and KID leads."""
+
+PRIORITY_SIZE = 128
+"""Below this side in pixels the hole is closed before the mask-shrinkage priority has anything to decide."""
+
+PSNR_CAP = 100.0
+
+FLOOR_LABEL = "real against real"
+"""The row that shows a set metric between originals and other real pictures."""
+
+
+def scale_sentence(scale: Scale) -> str:
+    """Size, width, budget of a scale."""
+    return (
+        f"Scale {scale.name}: {scale.size} x {scale.size} px, base {scale.base}, trained methods "
+        f"{counted(scale.iterations, 'iteration')} of batch {scale.batch}."
+    )
+
+
+def reduced_sentence(scale: Scale) -> str:
+    """How far a scale is from the paper's; empty if it is the paper's."""
+    paper = scales()[PAPER_SCALE]
+    if (scale.size, scale.base, scale.batch, scale.iterations) == (
+        paper.size,
+        paper.base,
+        paper.batch,
+        paper.iterations,
+    ):
+        return ""
+    return (
+        f"Reduced run: the paper trains {count(paper.iterations)} iterations of batch {paper.batch} at {paper.size} px "
+        f"and base {paper.base} (scale {paper.name}); these numbers must not be set beside published ones."
+    )
+
+
+def caption(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
+    """What was measured on what, sentence by sentence."""
+    cells = analysis.cells(dataset)
+    results = [cell.result for cell in cells if cell.result is not None]
+    scale, masks = cells[0].spec.scale, cells[0].spec.masks
+    rows = analysis.stored.rows[analysis.stored.rows["dataset"] == dataset]
+    sentences = [f"Data set {dataset}.", scale_sentence(scale), reduced_sentence(scale)]
+    if results:
+        pictures = counted(rows["image_id"].nunique(), "test picture")
+        photographs = counted(rows["photograph"].nunique(), "photograph")
+        pairs = count(len(rows.drop_duplicates(["image_id", "bin", "border"])))
+        sentences.append(f"{pictures} of {photographs}; n = {pairs} (picture, hole) pairs.")
+        pairing = f", pairing {results[0].pairing_sha256[:12]}"
+    else:
+        sentences.append("No cell is finished.")
+        pairing = ""
+    sentences.append(f"Holes: {masks.protocol}, mask seed {masks.seed}{pairing}.")
+    sentences.append(f"Training seeds: {listed(sorted({cell.spec.seed for cell in cells}))}.")
+    sentences.append(f"Metrics: {', '.join(metrics)}." if metrics else "No metric could be computed.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
+    """Everything a reader must know that is not about a single row."""
+    return [
+        *(f"Narrowed: {_sentence(change)}" for change in analysis.stored.resolved.narrowed),
+        *marks_notes(analysis, dataset, metrics),
+        *set_metric_notes(analysis, dataset, metrics),
+        *missing_notes(analysis, dataset),
+        *_capped_notes(analysis, dataset, metrics),
+        *_method_notes(analysis, dataset),
+    ]
+
+
+def marks_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
+    """What brackets, bold and underline mean, and how far the intervals reach."""
+    scores = [
+        score
+        for place, found in analysis.scores.items()
+        if place.dataset == dataset and place.metric in metrics
+        for score in found.values()
+    ]
+    if not scores:
+        return []
+    seeds = max(score.interval.seeds for score in scores)
+    levels = "photographs resampled" if seeds == 1 else "training seeds and photographs resampled"
+    notes = [f"Brackets: 95 % BCa bootstrap intervals, {levels} as wholes."]
+    if any(score.best for score in scores):
+        notes.append(
+            "Bold: best. Underlined: not separable from the best (paired differences by picture and hole; sign-flip p "
+            "≥ .05 after Holm over all bins and border classes of the metric, or an interval that includes zero)."
+        )
+    if seeds == 1:
+        notes.append("One training seed: the intervals speak of these trained networks, not of training them again.")
+    fewest = min(score.interval.clusters for score in scores)
+    if fewest < FEW_PHOTOGRAPHS:
+        notes.append(f"Intervals over as few as {counted(fewest, 'photograph')} are rough and tend to be too narrow.")
+    return notes
+
+
+def set_metric_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
+    """How far the metrics of whole sets may be trusted."""
+    places = [place for place in analysis.set_scores if place.dataset == dataset and place.metric in metrics]
+    if not places:
+        return []
+    names = listed([info.id for info in analysis.metrics(dataset, "set") if info.id in metrics])
+    notes = [
+        f"{names}: one value for each set of pictures, without interval or test; its bias changes with n.",
+        f"{FLOOR_LABEL.capitalize()}: the same distance between the originals and as many other real pictures.",
+    ]
+    most = max(score.n for place in places for score in analysis.set_scores[place].values())
+    if most < FEW_PICTURES:
+        notes.append(
+            f"With n below {count(FEW_PICTURES)} a Frechet distance is mostly bias: read KID first, where it is given."
+        )
+    return notes
+
+
+def missing_notes(analysis: Analysis, dataset: str) -> list[str]:
+    """Why a column that the suite asks for is absent or has gaps, and how to get it."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for cell, result in _finished(analysis.cells(dataset)):
+        for metric, reason in result.missing.items():
+            if metric in analysis.stored.resolved.suite.metrics:
+                reasons.setdefault((metric, reason), []).append(cell.spec.method.label)
+    finished = {cell.spec.method.label for cell, _ in _finished(analysis.cells(dataset))}
+    return [
+        f"{metric} is missing{'' if set(methods) == finished else f' for {listed(methods)}'}: {_sentence(reason)}"
+        for (metric, reason), methods in reasons.items()
+    ]
+
+
+def cell_problem(cell: StoredCell) -> str:
+    """Why a cell has no numbers, in one sentence; empty if it has."""
+    if cell.result is not None:
+        return ""
+    cause = f": {_sentence(cell.status.cause)}" if cell.status.cause else "."
+    return f"{cell.spec.method.label}, seed {cell.spec.seed}: {cell.status.state}{cause}"
+
+
+def problem_notes(analysis: Analysis, dataset: str, method: str) -> list[str]:
+    """The cells of a method that have no numbers, one sentence each."""
+    return [problem for cell in analysis.cells(dataset, method) if (problem := cell_problem(cell))]
+
+
+def _method_notes(analysis: Analysis, dataset: str) -> list[str]:
+    notes = []
+    names = {cell.spec.method.name for cell in analysis.cells(dataset)}
+    size = analysis.stored.resolved.scale.size
+    if "gain" in names and size < PRIORITY_SIZE:
+        notes.append(
+            f"No statement about the mask-shrinkage priority is made below {PRIORITY_SIZE} px: at {size} px holes "
+            "close before it has anything to decide."
+        )
+    oracles = [method for method in analysis.methods if is_oracle(method)]
+    if oracles:
+        notes.append(f"{listed(oracles)}: an oracle, given hidden pixels on purpose; shown, never ranked.")
+    return notes
+
+
+def _capped_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
+    rows = analysis.stored.rows
+    if "psnr_rgb" not in metrics or "psnr_rgb" not in rows:
+        return []
+    capped = int(((rows["dataset"] == dataset) & (rows["psnr_rgb"] >= PSNR_CAP)).sum())
+    what = counted(capped, "completed picture is identical to its", "completed pictures are identical to their")
+    return [f"psnr_rgb: {what} original; capped at {PSNR_CAP:.0f} dB."] if capped else []
+
+
+def _finished(cells: Sequence[StoredCell]) -> list[tuple[StoredCell, CellResult]]:
+    return [(cell, cell.result) for cell in cells if cell.result is not None]
+
+
+def _sentence(text: str) -> str:
+    stripped = text.strip()
+    return stripped if stripped.endswith((".", "!", "?")) else f"{stripped}."

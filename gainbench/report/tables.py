@@ -1,0 +1,268 @@
+"""Tables as data: what stands in which cell, with its interval, n and marks. ``render`` writes them down.
+
+Each data set has one main table (all metrics, all bins pooled) and one table per metric (by bin). Both show the border
+classes apart, then pooled. Parameters and multiply-accumulates stand beside every result.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo
+from gainbench.report.analysis import ALL, Analysis, Place, Score, SetScore
+from gainbench.report.notes import FLOOR_LABEL, caption, general_notes, problem_notes
+from gainbench.report.numbers import (
+    NOTHING,
+    bracket,
+    count,
+    decimals_of_intervals,
+    decimals_of_values,
+    fixed,
+    quantity,
+)
+
+BORDER_HEADINGS = {
+    "clear": "Holes clear of the border",
+    "touching": "Holes that may touch the border",
+    ALL: "All holes",
+}
+
+ARROWS = {"lower": "↓", "higher": "↑"}
+
+N_LABEL = "n"
+
+STATES = {
+    "pending": "not run",
+    "running": "running",
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "nan": "NaN loss",
+    "killed": "killed",
+    "timeout": "timed out",
+}
+"""What stands in the table where a cell has no numbers; ``done`` without a result is a cell that lost its files."""
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One cell as text.
+
+    Attributes:
+        text: the value, or what stands in its place.
+        interval: ``[low, high]`` or empty.
+        best: printed bold.
+        tied: printed underlined.
+        note: number of the footnote that explains the cell, or None.
+    """
+
+    text: str = ""
+    interval: str = ""
+    best: bool = False
+    tied: bool = False
+    note: int | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading, the way that is better, and the metric it shows (empty for costs)."""
+
+    heading: str
+    arrow: str = ""
+    metric: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's row, or (``plain``) a row of counts or floors; ``note`` numbers its footnote."""
+
+    label: str
+    cells: tuple[TableCell, ...]
+    note: int | None = None
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The rows of one border class."""
+
+    heading: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with everything it says about itself.
+
+    Attributes:
+        name: file stem, unique in a report.
+        dataset: the data set it is about.
+        title: one line.
+        caption: sentences on scale, budget, photographs, n, holes and metric ids.
+        columns: headings, the methods' column not among them.
+        panels: rows by border class.
+        footnotes: numbered from 1 in the order of the cells' ``note``.
+        notes: what else a reader must know.
+    """
+
+    name: str
+    dataset: str
+    title: str
+    caption: tuple[str, ...]
+    columns: tuple[Column, ...]
+    panels: tuple[Panel, ...]
+    footnotes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def pooled(self) -> Panel:
+        """The panel of all holes."""
+        return self.panels[-1]
+
+
+@dataclass
+class _Footnotes:
+    """Footnote texts, each numbered when it is first asked for."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def number(self, text: str) -> int:
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+
+PlaceOf = Callable[[str], Sequence[Place]]
+"""Border class -> the places of a table's metric columns."""
+
+
+def main_table(analysis: Analysis, dataset: str) -> Table:
+    """All metrics of a data set, bins pooled."""
+    infos = [*analysis.metrics(dataset, "picture"), *analysis.metrics(dataset, "set")]
+    return _built(
+        analysis,
+        dataset,
+        name=dataset,
+        title=f"{dataset}: all hole sizes",
+        columns=[_metric_column(info) for info in infos],
+        places=lambda border: [Place(dataset, info.id, ALL, border) for info in infos],
+    )
+
+
+def bin_table(analysis: Analysis, dataset: str, metric: str) -> Table:
+    """One metric by hole-area bin."""
+    bins = [*analysis.bins(dataset), ALL]
+    info = METRICS[metric]
+    arrow = ARROWS[info.direction]
+    return _built(
+        analysis,
+        dataset,
+        name=f"{dataset}-{metric}",
+        title=f"{dataset}: {info.label} {arrow} by hole area, as a share of the picture",
+        columns=[Column("all" if bin_ == ALL else bin_.replace("-", "–"), "", metric) for bin_ in bins],  # noqa: RUF001
+        places=lambda border: [Place(dataset, metric, bin_, border) for bin_ in bins],
+    )
+
+
+def dataset_tables(analysis: Analysis, dataset: str) -> list[Table]:
+    """The main table, then one table per metric."""
+    infos = [*analysis.metrics(dataset, "picture"), *analysis.metrics(dataset, "set")]
+    return [main_table(analysis, dataset), *(bin_table(analysis, dataset, info.id) for info in infos)]
+
+
+def all_tables(analysis: Analysis) -> list[Table]:
+    """Every table of a report."""
+    return [table for dataset in analysis.datasets for table in dataset_tables(analysis, dataset)]
+
+
+def _metric_column(info: MetricInfo) -> Column:
+    return Column(info.label, ARROWS[info.direction], info.id)
+
+
+def _built(analysis: Analysis, dataset: str, *, name: str, title: str, columns: list[Column], places: PlaceOf) -> Table:
+    footnotes = _Footnotes()
+    metrics = list(dict.fromkeys(column.metric for column in columns))
+    panels = []
+    for border in analysis.borders(dataset):
+        here = places(border)
+        # A set metric may be known for all holes only; a panel without a number would say nothing.
+        if border == ALL or any(place in analysis.scores or place in analysis.set_scores for place in here):
+            panels.append(_panel(analysis, dataset, border, here, footnotes))
+    return Table(
+        name=name,
+        dataset=dataset,
+        title=title,
+        caption=tuple(caption(analysis, dataset, metrics)),
+        columns=(*columns, Column("parameters"), Column("MACs")),
+        panels=tuple(panels),
+        footnotes=tuple(footnotes.texts),
+        notes=tuple(general_notes(analysis, dataset, metrics)),
+    )
+
+
+def _panel(analysis: Analysis, dataset: str, border: str, places: Sequence[Place], footnotes: _Footnotes) -> Panel:
+    digits = [_decimals(analysis, place) for place in places]
+    rows = []
+    for method in analysis.methods:
+        cells = analysis.cells(dataset, method)
+        if not cells:
+            continue
+        problems = problem_notes(analysis, dataset, method)
+        note = footnotes.number(" ".join(problems)) if problems else None
+        if len(problems) == len(cells):
+            gaps = [TableCell(NOTHING)] * (len(places) + 1)
+            rows.append(Row(method, (TableCell(STATES.get(cells[0].status.state, "no result")), *gaps), note))
+            continue
+        numbers = [_cell(analysis, place, method, digits[column], footnotes) for column, place in enumerate(places)]
+        rows.append(Row(method, (*numbers, *_costs(analysis, dataset, method)), note))
+    rows += _floor_row(analysis, places, digits)
+    counts = [TableCell(count(n) if (n := _most(analysis, place)) else NOTHING) for place in places]
+    rows.append(Row(N_LABEL, (*counts, TableCell(), TableCell()), plain=True))
+    return Panel(BORDER_HEADINGS[border], tuple(rows))
+
+
+def _decimals(analysis: Analysis, place: Place) -> int:
+    """Decimals of a metric on a data set: those of the mean over all holes, so that all its tables agree."""
+    pooled = Place(place.dataset, place.metric, ALL, ALL)
+    if pooled in analysis.scores:
+        return decimals_of_intervals(score.interval for score in analysis.scores[pooled].values())
+    return decimals_of_values(score.value for score in analysis.set_scores.get(pooled, {}).values())
+
+
+def _cell(analysis: Analysis, place: Place, method: str, digits: int, footnotes: _Footnotes) -> TableCell:
+    score: Score | SetScore | None = analysis.scores.get(place, {}).get(method)
+    if score is None:
+        score = analysis.set_scores.get(place, {}).get(method)
+    if score is None:
+        return TableCell(NOTHING)
+    n, most, note = score.interval.n if isinstance(score, Score) else score.n, _most(analysis, place), None
+    if n != most:
+        note = footnotes.number(f"{method}: {count(n)} of {count(most)} pairs have a value of {place.metric}.")
+    if isinstance(score, SetScore):
+        return TableCell(fixed(score.value, digits), note=note)
+    interval = score.interval
+    return TableCell(fixed(interval.value, digits), bracket(interval, digits), score.best, score.tied, note)
+
+
+def _most(analysis: Analysis, place: Place) -> int:
+    return max(
+        [score.interval.n for score in analysis.scores.get(place, {}).values()]
+        + [score.n for score in analysis.set_scores.get(place, {}).values()],
+        default=0,
+    )
+
+
+def _costs(analysis: Analysis, dataset: str, method: str) -> tuple[TableCell, TableCell]:
+    results = [cell.result for cell in analysis.cells(dataset, method) if cell.result is not None]
+    cost = results[0].cost if results else {}
+    parameters, macs = (TableCell(quantity(cost[name]) if name in cost else NOTHING) for name in ("parameters", "macs"))
+    return parameters, macs
+
+
+def _floor_row(analysis: Analysis, places: Sequence[Place], digits: Sequence[int]) -> list[Row]:
+    if not any(place in analysis.set_scores for place in places):
+        return []
+    cells = []
+    for place, places_ in zip(places, digits, strict=True):
+        floors = [score.floor for score in analysis.set_scores.get(place, {}).values() if score.floor is not None]
+        text = fixed(floors[0], places_) if floors else NOTHING if place in analysis.set_scores else ""
+        cells.append(TableCell(text))
+    return [Row(FLOOR_LABEL, (*cells, TableCell(), TableCell()), plain=True)]

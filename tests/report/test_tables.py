@@ -1,0 +1,168 @@
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from gainbench.report.analysis import Analysis
+from gainbench.report.numbers import NOTHING
+from gainbench.report.tables import Table, all_tables, bin_table, dataset_tables, main_table
+from gainbench.run.store import StoredResults
+from gainbench.spec import scales
+
+from .conftest import Bench, make_rows
+
+MakeBench = Callable[..., Bench]
+
+
+def row(table: Table, label: str, panel: int = -1) -> dict[str, str]:
+    (found,) = [row for row in table.panels[panel].rows if row.label == label]
+    return {column.heading: cell.text for column, cell in zip(table.columns, found.cells, strict=True)}
+
+
+def text_of(table: Table) -> str:
+    return "\n".join([*table.caption, *table.footnotes, *table.notes])
+
+
+def rows_of(place: float) -> pd.DataFrame:
+    return make_rows(place, 0, metrics=["psnr_rgb"], photographs=10)
+
+
+def test_main_table_shows_means_floor_costs_and_n(three: StoredResults, analysis: Analysis) -> None:
+    table = main_table(analysis, "photos-230")
+    mean = three.rows.loc[three.rows["method"] == "telea", "l1_mean"].mean()
+    telea = row(table, "telea")
+    assert float(telea["l1 (%)"]) == pytest.approx(mean, abs=0.005)
+    assert telea["FD (MobileNetV2)"] == "60.0"
+    assert (row(table, "gain")["parameters"], row(table, "gain")["MACs"]) == ("14.6 M", "68.2 G")
+    assert row(table, "real against real")["FD (MobileNetV2)"] == "9.2"
+    assert row(table, "n")["PSNR (dB)"] == "240"
+
+
+def test_border_classes_stand_apart_then_pooled(analysis: Analysis) -> None:
+    table = main_table(analysis, "photos-230")
+    assert [panel.heading.split()[1] for panel in table.panels] == ["clear", "that", "holes"]
+    assert [row(table, "n", panel)["SSIM"] for panel in range(3)] == ["120", "120", "240"]
+
+
+def test_arrows_point_where_better_is(analysis: Analysis) -> None:
+    arrows = {column.metric: column.arrow for column in main_table(analysis, "photos-230").columns if column.metric}
+    assert arrows == {
+        "l1_mean": "↓",
+        "psnr_rgb": "↑",
+        "ssim_rgb_g11": "↑",
+        "lpips_alex": "↓",
+        "fd_mobilenetv2": "↓",
+    }
+
+
+def test_bin_table_has_every_bin_and_all_of_them(analysis: Analysis) -> None:
+    table = bin_table(analysis, "photos-230", "psnr_rgb")
+    headings = [column.heading.replace("\N{EN DASH}", "-") for column in table.columns]
+    bins = ["0.01-0.1", "0.1-0.2", "0.2-0.3", "0.3-0.4", "0.4-0.5", "0.5-0.6"]
+    assert headings == [*bins, "all", "parameters", "MACs"]
+    assert row(table, "gain")["all"] == row(main_table(analysis, "photos-230"), "gain")["PSNR (dB)"]
+
+
+def test_a_panel_without_any_number_is_left_out(analysis: Analysis) -> None:
+    assert len(bin_table(analysis, "photos-230", "fd_mobilenetv2").panels) == 1
+
+
+def test_every_table_says_what_it_is(analysis: Analysis) -> None:
+    tables = dataset_tables(analysis, "photos-230")
+    assert len(tables) == 6
+    for table in tables:
+        caption = " ".join(table.caption)
+        for fact in (
+            "photos-230", "Scale cpu: 128 x 128 px, base 8", "1,500 iterations of batch 4", "Reduced run",
+            "40 test pictures of 20 photographs", "n = 240", "irregular-v1, mask seed 0", "1a2b3c4d5e6f", "seeds: 0",
+        ):  # fmt: skip
+            assert fact in caption
+        for column in table.columns:
+            assert column.metric in caption
+
+
+def test_the_papers_own_budget_is_not_called_reduced(bench: MakeBench) -> None:
+    made = bench(scale=scales()["full"]).done("telea", rows_of(0.0), trained=False)
+    assert "Reduced" not in " ".join(main_table(Analysis(made.stored()), "photos-230").caption)
+    shorter = scales()["full"].model_copy(update={"iterations": 20})
+    made = bench(scale=shorter).done("telea", rows_of(0.0), trained=False)
+    assert "Reduced run" in " ".join(main_table(Analysis(made.stored()), "photos-230").caption)
+
+
+def test_a_missing_metric_is_no_column_but_a_line_on_why_and_how(analysis: Analysis) -> None:
+    table = main_table(analysis, "photos-230")
+    assert "fid" not in {column.metric for column in table.columns}
+    assert "fid is missing: its Inception weights are not here; give --fid-weights PATH." in table.notes
+
+
+def test_a_metric_missing_for_one_method_names_it(bench: MakeBench) -> None:
+    made = bench().done("gain", rows_of(0.0), missing={"fid": "no"}).done("telea", rows_of(1.0), missing={})
+    notes = main_table(Analysis(made.stored()), "photos-230").notes
+    assert "fid is missing for gain: no." in notes
+
+
+def test_a_failed_cell_is_a_visible_hole_with_its_cause(bench: MakeBench) -> None:
+    made = bench().done("gain", rows_of(0.0)).failed("telea", "nan", "loss l1 is NaN at iteration 340")
+    for table in dataset_tables(Analysis(made.stored()), "photos-230"):
+        for panel in table.panels:
+            (hole,) = [row for row in panel.rows if row.label == "telea"]
+            assert [cell.text for cell in hole.cells] == ["NaN loss", *[NOTHING] * (len(table.columns) - 1)]
+            assert hole.note == 1
+        assert table.footnotes == ("telea, seed 0: nan: loss l1 is NaN at iteration 340.",)
+
+
+def test_a_failed_seed_is_named_beside_the_mean_of_the_others(bench: MakeBench) -> None:
+    made = bench(seeds=(0, 1)).done("gain", rows_of(0.0)).failed("gain", "timeout", "", seed=1)
+    table = main_table(Analysis(made.stored()), "photos-230")
+    (gain,) = [row for row in table.pooled.rows if row.label == "gain"]
+    assert gain.note == 1
+    assert float(gain.cells[0].text) > 0
+    assert table.footnotes == ("gain, seed 1: timeout.",)
+
+
+def test_a_cell_with_fewer_pairs_says_how_many(bench: MakeBench) -> None:
+    rows = rows_of(1.0)
+    rows.loc[rows["bin"] == "0.1-0.2", "psnr_rgb"] = float("nan")
+    made = bench().done("gain", rows_of(0.0)).done("telea", rows)
+    table = main_table(Analysis(made.stored()), "photos-230")
+    assert "telea: 100 of 120 pairs have a value of psnr_rgb." in table.footnotes
+
+
+def test_all_cells_failed_still_gives_a_table(bench: MakeBench) -> None:
+    (table,) = all_tables(Analysis(bench().failed("gain", "failed", "no data").stored()))
+    assert "No cell is finished." in table.caption
+    assert [row.label for row in table.pooled.rows] == ["gain", "n"]
+
+
+def test_a_narrowed_run_says_so(bench: MakeBench) -> None:
+    made = bench(narrowed=("methods: gain only (--methods)",)).done("gain", rows_of(0.0))
+    for table in all_tables(Analysis(made.stored())):
+        assert "Narrowed: methods: gain only (--methods)." in table.notes
+
+
+@pytest.mark.parametrize(
+    ("scale", "method", "said"),
+    [("tiny", "gain", True), ("cpu", "gain", False), ("tiny", "telea", False), ("tiny", "gain[delta=0]", True)],
+)
+def test_no_statement_on_the_priority_below_128_px(bench: MakeBench, scale: str, method: str, *, said: bool) -> None:
+    made = bench(scale=scales()[scale]).done(method, rows_of(0.0))
+    text = text_of(main_table(Analysis(made.stored()), "photos-230"))
+    assert ("No statement about the mask-shrinkage priority" in text) == said
+
+
+def test_notes_say_what_one_seed_cannot(bench: MakeBench, analysis: Analysis) -> None:
+    assert "One training seed" in text_of(main_table(analysis, "photos-230"))
+    made = bench(seeds=(0, 1))
+    for seed in (0, 1):
+        made.done("gain", make_rows(0.0, seed, metrics=["psnr_rgb"], photographs=10), seed=seed)
+    text = text_of(main_table(Analysis(made.stored()), "photos-230"))
+    assert "One training seed" not in text
+    assert "training seeds and photographs resampled" in text
+    assert "as few as 10 photographs" in text
+
+
+def test_identical_pictures_are_counted(bench: MakeBench) -> None:
+    rows = rows_of(0.0)
+    rows.loc[[0, 5], "psnr_rgb"] = 100.0
+    notes = main_table(Analysis(bench().done("gain", rows).stored()), "photos-230").notes
+    assert "psnr_rgb: 2 completed pictures are identical to their original; capped at 100 dB." in notes
