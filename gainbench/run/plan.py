@@ -86,8 +86,8 @@ def plan_suite(
         root: the results root.
         scale: a scale's name, or ``auto``: ``gpu`` where CUDA is present, else ``cpu``. Default: the suite's.
         iterations: overrides the suite's and the scale's training budget.
-        methods: run these of the suite's methods only; ``NAME`` takes every variant of it, ``NAME[option=value]`` one.
-            A method of the plugin may be named although the suite does not hold it.
+        methods: run these of the suite's methods only, by label; a ``NAME`` that the suite has with options only takes
+            every variant of it. A method of the plugin may be named, with any options, although the suite lacks it.
         datasets: run these of the suite's data sets only; one whose path is given in ``data_paths`` may be named
             although the suite does not hold it.
         seeds: run these instead of the suite's seeds.
@@ -157,8 +157,8 @@ def _resolved_scale(name: str, iterations: int | None) -> Scale:
 
 
 def _chosen_methods(suite: Suite, own: list[MethodSpec], wanted: Sequence[str] | None) -> tuple[MethodSpec, ...]:
-    labels = {method.label for method in suite.methods}
-    valid = [*suite.methods, *(method for method in own if method.label not in labels)]
+    names = {method.name for method in suite.methods}
+    valid = [*suite.methods, *(method for method in own if method.name not in names)]
     if not wanted:
         return tuple(valid)
     chosen: list[MethodSpec] = []
