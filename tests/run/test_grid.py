@@ -1,0 +1,113 @@
+"""The grid as a whole: one run at a time, threads that do not depend on what is left, and the debug executor."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from gainbench.errors import RunError
+from gainbench.run import grid as grid_module
+from gainbench.run.grid import run_suite
+from gainbench.run.store import read_results
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+@pytest.fixture
+def run(suite, pictures, plugin, tmp_path):
+    def run_it(**options):
+        options = {"methods": ["steady"], "executor": "in_process"} | options
+        return run_suite(suite, root=tmp_path / "runs", data_paths={"folder": pictures}, plugin=plugin, **options)
+
+    return run_it
+
+
+class Recorder:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.execution = None
+        self.told: list[tuple[str, str]] = []
+
+    def planned(self, plan, started, execution) -> None:
+        self.execution = execution
+
+    def cell(self, spec, status, progress) -> None:
+        self.told.append((spec.method.label, status.state))
+
+
+def test_a_second_run_does_nothing(run):
+    first, second = run(), run()
+    assert [spec.method.label for spec in first.started] == ["steady"]
+    assert second.started == []
+    assert [status.state for status in second.statuses] == ["done"]
+    assert second.unfinished == []
+
+
+def test_the_debug_executor_gives_the_same_statuses(run):
+    ran = run(methods=["raising", "diverging", "steady"])
+    assert [status.state for status in ran.statuses] == ["failed", "nan", "done"]
+    assert "not in the mood" in ran.statuses[0].cause
+
+
+def test_failed_cells_are_tried_again_only_when_asked(run):
+    run(methods=["raising"])
+    left = run(methods=["raising"])
+    assert left.started == []
+    assert [status.state for _, status in left.unfinished] == ["failed"]
+    assert len(run(methods=["raising"], retry="failed").started) == 1
+
+
+def test_the_debug_executor_refuses_a_timeout(run):
+    with pytest.raises(RunError, match="in_process"):
+        run(timeout=5.0)
+
+
+def _hold(lock: Path, held, release) -> None:
+    with FileLock(lock):
+        held.set()
+        release.wait(30)
+
+
+def test_a_second_run_in_the_same_root_is_refused_while_the_first_lasts(run, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    (tmp_path / "runs").mkdir()
+    other = context.Process(target=_hold, args=(tmp_path / "runs" / ".lock", held, release))
+    other.start()
+    assert held.wait(30)
+    with pytest.raises(RunError, match="another run works in"):
+        run(wait=0.1)
+    release.set()
+    assert run(wait=30.0).unfinished == []
+    other.join()
+
+
+def test_threads_do_not_depend_on_what_is_left_of_the_plan(run, monkeypatch):
+    monkeypatch.setattr(grid_module, "_physical_cores", lambda: 4)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    executions = []
+    for _ in range(2):  # the second time, nothing is left
+        recorder = Recorder()
+        run(methods=["steady", "raising"], watch=recorder)
+        executions.append((recorder.execution.jobs, recorder.execution.threads))
+    assert executions == [(2, 2), (2, 2)]
+    recorder = Recorder()
+    run(methods=["steady", "raising"], watch=recorder, jobs=1)
+    assert (recorder.execution.jobs, recorder.execution.threads) == (1, 4)
+
+
+def test_the_watch_is_told_of_every_state(run):
+    recorder = Recorder()
+    run(methods=["learning"], watch=recorder)
+    assert recorder.told[0] == ("learning", "running")
+    assert recorder.told[-1] == ("learning", "done")
+
+
+def test_every_method_of_a_data_set_is_evaluated_on_the_same_holes(run, tmp_path):
+    run(methods=["steady", "learning"])
+    stored = read_results(tmp_path / "runs")
+    holes = stored.rows.groupby("method")["mask_id"].agg(list)
+    assert holes["steady"] == holes["learning"]
+    assert len(holes["steady"]) == 6
