@@ -48,7 +48,7 @@ def total_variation(completed: Tensor, known: Tensor) -> Tensor:
 
 
 def hinge_discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:
-    """mean max(0, 1 - D(real)) + mean max(0, 1 + D(generated)) (Miyato et al., ICLR 2018, eq. 16).
+    """Mean max(0, 1 - D(real)) + mean max(0, 1 + D(generated)) (Miyato et al., ICLR 2018, eq. 16).
 
     Args:
         real: scores of pictures, any shape.

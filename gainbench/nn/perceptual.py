@@ -31,6 +31,16 @@ _STD = (0.229, 0.224, 0.225)
 """The ImageNet statistics that torchvision's VGG-16 was trained with (RGB in [0, 1])."""
 
 
+def imagenet_normalised(image: Tensor) -> Tensor:
+    """(image - mean) / std with ImageNet's statistics per channel: (B, 3, H, W), from RGB in [0, 1]."""
+    return (image - image.new_tensor(_MEAN).view(1, 3, 1, 1)) / image.new_tensor(_STD).view(1, 3, 1, 1)
+
+
+def imagenet_denormalised(normalised: Tensor) -> Tensor:
+    """The inverse of ``imagenet_normalised``: (B, 3, H, W), to RGB in [0, 1] (not clamped)."""
+    return normalised * normalised.new_tensor(_STD).view(1, 3, 1, 1) + normalised.new_tensor(_MEAN).view(1, 3, 1, 1)
+
+
 class VGG16Features:
     """A frozen VGG-16, from RGB in [0, 1] to the activations of named layers.
 
@@ -70,14 +80,14 @@ class VGG16Features:
             raise ValueError(f"VGG-16 has no layer {unknown[0]!r}; its layers are {', '.join(_LAYERS)}")
         last = max(map(_LAYERS.index, layers), default=-1)
         convolutions = iter(self._on(image.device))
-        x = (image - image.new_tensor(_MEAN).view(1, 3, 1, 1)) / image.new_tensor(_STD).view(1, 3, 1, 1)
+        x = imagenet_normalised(image)
         found = {}
         for layer in _LAYERS[: last + 1]:
             if layer.startswith("pool"):
                 x = F.max_pool2d(x, 2)
             else:
                 weight, bias = next(convolutions)
-                x = F.relu(F.conv2d(x, weight, bias, padding=1))
+                x = F.relu_(F.conv2d(x, weight, bias, padding=1))
             if layer in layers:
                 found[layer] = x
         return found

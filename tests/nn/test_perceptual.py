@@ -4,7 +4,15 @@ import torchvision
 from torch import Tensor, nn
 
 from gainbench.errors import AssetError
-from gainbench.nn.perceptual import VGG16Features, gram_matrix, perceptual_loss, style_loss, vgg16
+from gainbench.nn.perceptual import (
+    VGG16Features,
+    gram_matrix,
+    imagenet_denormalised,
+    imagenet_normalised,
+    perceptual_loss,
+    style_loss,
+    vgg16,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +42,14 @@ def test_layers_equal_torchvision_on_normalised_pictures(reference: nn.Sequentia
     assert found.keys() == expected.keys()
     for layer in places:
         torch.testing.assert_close(found[layer], expected[layer], atol=1e-5, rtol=1e-4)
+
+
+def test_normalisation_has_an_inverse() -> None:
+    image = picture(2, 3, 4, 4)
+    torch.testing.assert_close(imagenet_denormalised(imagenet_normalised(image)), image)
+    # torchvision documents the mean of ImageNet's pictures as (0.485, 0.456, 0.406).
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    torch.testing.assert_close(imagenet_normalised(mean), torch.zeros(1, 3, 1, 1))
 
 
 def test_layers_behind_the_last_one_are_not_computed(reference: nn.Sequential) -> None:

@@ -1,0 +1,216 @@
+"""Partial convolutions (Liu, Reda, Shih, Wang, Tao, Catanzaro: Image Inpainting for Irregular Holes, ECCV 2018).
+
+A U-Net whose every layer sees known pixels only; its mask shrinks layer by layer. No discriminator: the losses are l1,
+perceptual, style and total variation.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gainbench import Batch, Phase, Scale, TrainableInpainter
+from gainbench.nn.losses import hole_l1, total_variation, valid_l1
+from gainbench.nn.partial_conv import PartialConv2d
+from gainbench.nn.perceptual import (
+    imagenet_denormalised,
+    imagenet_normalised,
+    perceptual_loss,
+    style_loss,
+    vgg16,
+)
+
+from .width import equal_macs_width
+
+PUBLISHED_BASE = 64
+"""Channels of the published first layer (appendix, table 1: PConv1)."""
+
+BASE_PER_GAIN_BASE = 10.9
+"""Width at which the U-Net has GAIN's MACs, per unit of GAIN's base; see ``width.equal_macs_width``."""
+
+FEATURES = ("pool1", "pool2", "pool3")
+"""Layers of VGG-16 that perceptual and style losses read (section 3.3)."""
+
+
+class PartialConvParams(BaseModel):
+    """Options; weights and rates are the paper's (section 3.3, equation 7, and section 4.1)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: int | None = Field(
+        default=None,
+        ge=4,
+        description="channels of the first layer; published: 64. Default: 64 at scale full, elsewhere GAIN's MACs",
+    )
+    levels: int | None = Field(
+        default=None,
+        ge=1,
+        description="halvings of the picture; default: down to 2x2, the published depth (8 at 512 px, 7 at 256 px)",
+    )
+    valid_weight: float = Field(default=1.0, ge=0.0, description="l1 of known pixels, raw output (equation 7)")
+    hole_weight: float = Field(default=6.0, ge=0.0, description="l1 of hidden pixels, raw output (equation 7)")
+    perceptual_weight: float = Field(default=0.05, ge=0.0, description="features, raw and completed (equation 7)")
+    style_weight: float = Field(default=120.0, ge=0.0, description="Gram matrices, raw and completed (equation 7)")
+    tv_weight: float = Field(default=0.1, ge=0.0, description="smoothness of the dilated hole (equation 7)")
+    lr: float = Field(default=2e-4, gt=0.0, description="Adam, first phase (section 4.1)")
+    finetune_lr: float = Field(default=5e-5, gt=0.0, description="Adam, encoder batch norm frozen (section 4.1)")
+    finetune_fraction: float = Field(
+        default=1 / 11,
+        ge=0.0,
+        lt=1.0,
+        description="share of the training that fine-tunes: one day after ten on Places2 (section 4.1)",
+    )
+
+
+class EncoderLayer(nn.Module):
+    """Partial convolution of stride 2, batch norm, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, norm: bool) -> None:
+        super().__init__()
+        # Batch norm subtracts the mean, so a bias in front of it would do nothing.
+        self.conv = PartialConv2d(in_channels, out_channels, kernel_size, stride=2, bias=not norm)
+        self.norm = nn.BatchNorm2d(out_channels) if norm else None
+
+    def forward(self, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) and (B, 1, H, W) to (B, C', H/2, W/2) and (B, 1, H/2, W/2), rounded up."""
+        x, known = self.conv(x, known)
+        return F.relu(x if self.norm is None else self.norm(x)), known
+
+
+class DecoderLayer(nn.Module):
+    """Nearest upsampling to the skip's size, concatenation of features and masks, 3x3 partial convolution."""
+
+    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, *, last: bool) -> None:
+        super().__init__()
+        self.conv = PartialConv2d(in_channels + skip_channels, out_channels, 3, bias=last)
+        self.norm = None if last else nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor, known: Tensor, skip: Tensor, skip_known: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, h, w), its mask, the skip (B, S, H, W) and its mask to (B, C', H, W) and (B, 1, H, W)."""
+        size = skip.shape[2:]
+        upsampled = [F.interpolate(x, size=size, mode="nearest"), F.interpolate(known, size=size, mode="nearest")]
+        x, known = self.conv([upsampled[0], skip], [upsampled[1], skip_known])
+        return x if self.norm is None else F.leaky_relu(self.norm(x), 0.2), known
+
+
+class PartialConvUNet(nn.Module):
+    """The U-Net of the paper's appendix (table 1).
+
+    Args:
+        base: channels of the first layer; deeper layers have 2, 4 and 8 times as many.
+        levels: encoder layers, each halving the picture.
+    """
+
+    def __init__(self, *, base: int, levels: int) -> None:
+        super().__init__()
+        widths = [3, *(base * 2 ** min(level, 3) for level in range(levels))]
+        kernels = [7, 5, 5, *[3] * max(levels - 3, 0)][:levels]
+        self.encoder = nn.ModuleList(
+            EncoderLayer(before, behind, kernel, norm=level > 0)
+            for level, ((before, behind), kernel) in enumerate(zip(pairwise(widths), kernels, strict=True))
+        )
+        # A decoder layer gives as many channels as the skip it reads has; the last reads and gives a picture.
+        self.decoder = nn.ModuleList(
+            DecoderLayer(deep, skip, skip, last=level == levels - 1)
+            for level, (deep, skip) in enumerate(pairwise(reversed(widths)))
+        )
+        for module in self.modules():
+            if isinstance(module, PartialConv2d):
+                nn.init.kaiming_normal_(module.weight)
+
+    def forward(self, image: Tensor, known: Tensor) -> Tensor:
+        """Fill the holes.
+
+        Args:
+            image: (B, 3, H, W), normalised with ImageNet's statistics; zero in the hole.
+            known: (B, 1, H, W), 1 = known.
+
+        Returns:
+            (B, 3, H, W), normalised in the same way, not clamped.
+        """
+        x, skips = image, [(image, known)]
+        for layer in self.encoder:
+            x, known = layer(x, known)
+            skips.append((x, known))
+        skips.pop()
+        for layer in self.decoder:
+            x, known = layer(x, known, *skips.pop())
+        return x
+
+    def encoder_norms(self) -> list[nn.BatchNorm2d]:
+        """The encoder's batch norms, frozen while fine-tuning."""
+        return [module for module in self.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def without_encoder_norms(self) -> Sequence[nn.Module]:
+        """What fine-tuning trains: the encoder's convolutions and the whole decoder."""
+        return [*(module for module in self.encoder.modules() if isinstance(module, PartialConv2d)), self.decoder]
+
+
+class PartialConvInpainter(TrainableInpainter):
+    """Partial-convolution inpainting with the paper's losses and two training phases.
+
+    The paper leaves the units of the pictures open. The authors' later loss code measures l1 and total variation on
+    pictures normalised as VGG-16 wants them, and so it is done here; the network reads and gives the same units.
+    """
+
+    name = "partial_conv"
+    Params = PartialConvParams
+    params: PartialConvParams
+
+    def __init__(self, params: PartialConvParams, scale: Scale) -> None:
+        super().__init__(params, scale)
+        base = params.base or equal_macs_width(scale, published=PUBLISHED_BASE, per_gain_base=BASE_PER_GAIN_BASE)
+        self.network = PartialConvUNet(base=base, levels=params.levels or published_levels(scale.size))
+
+    def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
+        """Fill the holes; see :meth:`gainbench.Inpainter.inpaint`."""
+        return imagenet_denormalised(self._prediction(image, known)).clamp(0.0, 1.0)
+
+    def _prediction(self, image: Tensor, known: Tensor) -> Tensor:
+        prediction: Tensor = self.network(imagenet_normalised(image) * known, known)
+        return prediction
+
+    def phases(self) -> list[Phase]:
+        """First the whole network, then all but the encoder's batch norms at a lower rate."""
+        turn = 1.0 - self.params.finetune_fraction
+        return [
+            Phase("train", [self.network], self._train_loss, self.params.lr, window=(0.0, turn)),
+            Phase(
+                "finetune",
+                self.network.without_encoder_norms(),
+                self._finetune_loss,
+                self.params.finetune_lr,
+                window=(turn, 1.0),
+            ),
+        ]
+
+    def _train_loss(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        return self._losses(batch, frozen=False)
+
+    def _finetune_loss(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        return self._losses(batch, frozen=True)
+
+    def _losses(self, batch: Batch, *, frozen: bool) -> dict[str, Tensor]:
+        for norm in self.network.encoder_norms():
+            norm.train(self.training and not frozen)
+        image, known = imagenet_normalised(batch.image), batch.known
+        prediction = self._prediction(batch.visible, known)
+        completed = torch.where(known > 0.5, image, prediction)
+        with torch.no_grad():
+            goal = vgg16()(batch.image, FEATURES)
+        found = vgg16()(imagenet_denormalised(torch.cat([prediction, completed])), FEATURES)
+        return {
+            "valid": self.params.valid_weight * valid_l1(prediction, image, known),
+            "hole": self.params.hole_weight * hole_l1(prediction, image, known),
+            "perceptual": self.params.perceptual_weight * perceptual_loss(found, goal),
+            "style": self.params.style_weight * style_loss(found, goal),
+            "tv": self.params.tv_weight * total_variation(completed, known),
+        }
+
+
+def published_levels(size: int) -> int:
+    """Halvings until the picture is 2x2 (published: 8 at 512 px), at least one."""
+    return max(size.bit_length() - 2, 1)
