@@ -36,7 +36,7 @@ class Inspection:
         kind: ``rgb`` and ``gray`` are whole 8-bit pictures; ``refused`` is a picture of another kind; ``unreadable``
             is damaged or none at all.
         reason: why it cannot be used; empty for ``rgb`` and ``gray``.
-        width: of the upright picture in pixels, its EXIF orientation applied; 0 if unknown.
+        width: of the upright picture in pixels, its EXIF orientation applied; 0 if it cannot be used.
         height: likewise.
         sha256: of the file's bytes; empty if they could not be read.
     """
@@ -69,19 +69,23 @@ def inspect_bytes(content: bytes) -> Inspection:
     sha256 = hashlib.sha256(content).hexdigest()
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            width, height = _upright_size(picture)
             kind, reason = _judge_header(picture)
-            if not reason:
-                # At an eighth of the sides a JPEG is read to its end, which shows truncation, at half the price.
-                picture.draft(None, (1, 1))
-                picture.load()
+            if reason:
+                return Inspection(kind, reason, sha256=sha256)
+            width, height = picture.size
+            # At an eighth of the sides a JPEG is read to its end, which shows truncation, at half the price.
+            picture.draft(None, (1, 1))
+            picture.load()
+            # Not before: a PNG may keep its EXIF behind the pixels, so that asking for it decodes them.
+            if picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+                width, height = height, width
     except UnidentifiedImageError:
         return Inspection("unreadable", f"not a picture in any of {', '.join(FORMATS)}", sha256=sha256)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Inspection("refused", _bomb_reason(None), sha256=sha256)
     except Exception as error:  # noqa: BLE001 - decoders raise anything on hostile bytes; each means the same here
         return Inspection("unreadable", f"damaged or truncated: {_one_line(error)}", sha256=sha256)
-    return Inspection(kind, reason, width, height, sha256)
+    return Inspection(kind, "", width, height, sha256)
 
 
 def _judge_header(picture: Image.Image) -> tuple[Kind, str]:
@@ -124,12 +128,6 @@ def _is_deep(picture: Image.Image) -> bool:
         if tile[0] == "ppm" and any(isinstance(part, int) and part > 255 for part in arguments):
             return True
     return False
-
-
-def _upright_size(picture: Image.Image) -> tuple[int, int]:
-    width, height = picture.size
-    turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
 
 
 def _one_line(error: Exception) -> str:

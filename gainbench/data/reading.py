@@ -73,6 +73,6 @@ def cut(picture: Image.Image, box: Box, size: int) -> NDArray[np.uint8]:
     Returns:
         uint8 (size, size, 3).
     """
-    if box[2] - box[0] == size and box[3] - box[1] == size:
-        return np.array(picture.crop(box))
-    return np.array(picture.resize((size, size), RESAMPLING, box=box))
+    # Pillow's own box argument lets the filter reach beyond the box, into the neighbouring tile.
+    part = picture.crop(box)
+    return np.array(part if part.size == (size, size) else part.resize((size, size), RESAMPLING))
