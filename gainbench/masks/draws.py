@@ -34,5 +34,4 @@ class Draws:
 
     def fractions(self, count: int) -> NDArray[np.float64]:
         """``count`` numbers, uniform in (0, 1): never an end, so that inverse distribution functions are finite."""
-        fractions: NDArray[np.float64] = (self._upper_halves(count) + 0.5) / 2.0**32
-        return fractions
+        return (self._upper_halves(count).astype(np.float64) + 0.5) / 2.0**32

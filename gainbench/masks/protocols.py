@@ -1,7 +1,7 @@
 """What every hole protocol promises: holes that are a pure function of protocol, seed, image, bin and border class."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -15,9 +15,6 @@ Bounds = tuple[float, float]
 
 ANY_AREA: Bounds = (0.0, 1.0)
 """The bin of a user's mask whose area lies in none of the suite's bins."""
-
-REDRAWS = 2000
-"""Attempts at a hole before a protocol says that it cannot draw what was asked."""
 
 
 class Hole(NamedTuple):
@@ -90,6 +87,10 @@ class MaskProtocol(ABC):
         """Every hole that an image is evaluated with, in the order of the suite's bins."""
 
     @abstractmethod
+    def examples(self, count: int) -> Iterator[PlannedHole]:
+        """Holes to measure the protocol by: ``count`` in each bin and border class, or ``count`` if it has no bins."""
+
+    @abstractmethod
     def training_known(self, seed: int, sample: int, size: int) -> BoolArray:
         """Pixels known in training sample number ``sample``: bool (size, size), True = known.
 
@@ -112,6 +113,13 @@ class BinnedProtocol(MaskProtocol):
             planned.append(PlannedHole(bounds, border, self.hole(image_id, bounds, border)))
         return planned
 
+    def examples(self, count: int) -> Iterator[PlannedHole]:
+        """``count`` holes in each of the suite's bins and border classes."""
+        for bounds in self.spec.bins:
+            for border in self.spec.borders:
+                for index in range(count):
+                    yield PlannedHole(bounds, border, self.hole(f"example {index}", bounds, border))
+
 
 class NaturalProtocol(MaskProtocol):
     """A protocol whose holes have the area and place they happen to have.
@@ -121,6 +129,8 @@ class NaturalProtocol(MaskProtocol):
     """
 
     binned = False
+    attempts: ClassVar[int] = 2000
+    """Draws of a hole before the protocol says that it cannot draw what was asked."""
 
     @abstractmethod
     def _draw(self, *key: Any) -> Hole:
@@ -130,7 +140,7 @@ class NaturalProtocol(MaskProtocol):
         """The image's first hole that lies in a bin and border class.
 
         Raises:
-            MaskError: none of 2000 draws does.
+            MaskError: none of `attempts` draws does.
         """
         return self._first(image_id, (bounds,), (border,)).hole
 
@@ -138,18 +148,25 @@ class NaturalProtocol(MaskProtocol):
         """The image's first hole that lies in any of the suite's bins and border classes, labelled with them."""
         return [self._first(image_id, self.spec.bins, self.spec.borders)]
 
+    def examples(self, count: int) -> Iterator[PlannedHole]:
+        """The holes of ``count`` images, with the bin and border class they fall in."""
+        for index in range(count):
+            yield from self.image_holes(f"example {index}")
+
+    @staticmethod
+    def _labelled(drawn: Hole, bins: tuple[Bounds, ...]) -> PlannedHole:
+        area = np.count_nonzero(drawn.mask) / drawn.mask.size
+        bounds = next((candidate for candidate in bins if in_bin(area, candidate)), ANY_AREA)
+        return PlannedHole(bounds, border_class(drawn.mask), drawn)
+
     def _first(self, image_id: str, bins: tuple[Bounds, ...], borders: tuple[Border, ...]) -> PlannedHole:
-        for attempt in range(REDRAWS):
+        for attempt in range(self.attempts):
             drawn = self._draw(self.name, self.version, "test", self.spec.seed, image_id, attempt)
-            area = np.count_nonzero(drawn.mask) / drawn.mask.size
-            bounds = next((candidate for candidate in bins if in_bin(area, candidate)), None)
-            if bounds is None:
-                continue
-            border = border_class(drawn.mask)
-            if border in borders:
-                return PlannedHole(bounds, border, drawn)
+            planned = self._labelled(drawn, bins)
+            if planned.bounds in bins and planned.border in borders:
+                return planned
         raise MaskError(
             f"{self.name} drew no hole for image {image_id!r} with an area share in "
-            f"{', '.join(map(bin_label, bins))} and border class {' or '.join(borders)} in {REDRAWS} attempts; "
+            f"{', '.join(map(bin_label, bins))} and border class {' or '.join(borders)} in {self.attempts} draws; "
             "choose other bins or borders, or irregular-v1, which draws them all"
         )

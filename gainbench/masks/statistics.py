@@ -53,7 +53,7 @@ def hole_statistics(hole: BoolArray) -> HoleStatistics:
 
 
 CHAMFER_LEAST = 2.1969 / 5**0.5
-"""Least ratio of OpenCV's 5 x 5 chamfer distance (steps 1, 1.4, 2.1969) to the Euclidean one: along the knight's move."""
+"""Least ratio of OpenCV's 5 x 5 chamfer distance (steps 1, 1.4, 2.1969) to the Euclidean: along a knight's move."""
 
 
 def largest_radius(hole: BoolArray) -> float:
