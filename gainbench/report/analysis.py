@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gainbench.errors import ReportError
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo, selected_metrics
 from gainbench.evaluation.stats import (
+    RESAMPLES,
     Difference,
     Interval,
     flips_for,
@@ -107,10 +108,13 @@ class Analysis:
         self.datasets = _in_order([cell.spec.dataset for cell in stored.cells])
         self.methods = _in_order([cell.spec.method.label for cell in stored.cells])
         self.scores: dict[Place, dict[str, Score]] = {}
+        self._blocks: dict[str, _Block] = {}
+        asked = [info.id for info in self.asked_metrics if info.per == "picture"]
         for dataset in self.datasets:
             rows = stored.rows[stored.rows["dataset"] == dataset]
             if len(rows):
-                self.scores |= self._scores(dataset, rows)
+                self._blocks[dataset] = _aligned(rows, asked, self.methods)
+                self.scores |= self._scores(dataset)
         self.set_scores = dict(_set_scores(stored.set_metrics))
 
     @cached_property
@@ -145,8 +149,19 @@ class Analysis:
             if cell.spec.dataset == dataset and method in {None, cell.spec.method.label}
         ]
 
-    def _scores(self, dataset: str, rows: pd.DataFrame) -> dict[Place, dict[str, Score]]:
-        block = _aligned(rows, [info.id for info in self.asked_metrics if info.per == "picture"], self.methods)
+    def differences_to(self, reference: str, dataset: str, metric: str) -> dict[str, dict[str, Difference]]:
+        """Bin -> method -> its paired difference to ``reference``, border classes pooled; the p are not adjusted."""
+        block = self._blocks[dataset]
+        found: dict[str, dict[str, Difference]] = {}
+        for bin_ in self.bins(dataset):
+            chosen = _chosen(block, bin_, ALL)
+            others = [method for method in self.scores[Place(dataset, metric, bin_, ALL)] if method != reference]
+            triples = [(metric, other, reference) for other in others]
+            found[bin_] = {other: gap for (_, other, _), gap in _paired(block, chosen, triples, RESAMPLES)}
+        return found
+
+    def _scores(self, dataset: str) -> dict[Place, dict[str, Score]]:
+        block = self._blocks[dataset]
         parts = [(bin_, border) for border in self.borders(dataset) for bin_ in [*self.bins(dataset), ALL]]
         flips = flips_for(max(1, len(block.numbers) - 1) * len(parts))
         scores: dict[Place, dict[str, Score]] = {}
@@ -232,26 +247,36 @@ def _compared_with_best(
         place: {method: Score(interval, best=method == bests[place]) for method, interval in found.items()}
         for place, found in here.items()
     }
-    pairs = [
-        (place, other, best)
+    triples = [
+        (place.metric, other, best)
         for place, best in bests.items()
         if best is not None
         for other in here[place]
         if other != best and not is_oracle(other)
     ]
-    seeds = {method: len(values) for method, values in block.numbers.items()}
-    pairs.sort(key=lambda pair: (seeds[pair[1]], seeds[pair[2]]))
-    for _, alike in groupby(pairs, key=lambda pair: (seeds[pair[1]], seeds[pair[2]])):
-        group = list(alike)
-        columns = [block.metrics.index(place.metric) for place, _, _ in group]
-        others, leaders = (
-            np.stack([block.numbers[m][:, chosen, c] for m, c in zip(methods, columns, strict=True)], axis=2)
-            for methods in ([other for _, other, _ in group], [best for *_, best in group])
-        )
-        differences = paired_differences(others, leaders, block.photographs[chosen], flips=flips)
-        for (place, other, _), difference in zip(group, differences, strict=True):
-            scores[place][other] = Score(here[place][other], difference=difference)
+    places = {place.metric: place for place in here}
+    for (metric, other, _), difference in _paired(block, chosen, triples, flips):
+        place = places[metric]
+        scores[place][other] = Score(here[place][other], difference=difference)
     return scores
+
+
+def _paired(
+    block: _Block, chosen: NDArray[np.intp], triples: Sequence[tuple[str, str, str]], flips: int
+) -> Iterator[tuple[tuple[str, str, str], Difference]]:
+    """For each (metric, a, b) the paired difference a - b over the chosen rows."""
+
+    def seeds(triple: tuple[str, str, str]) -> tuple[int, int]:
+        return len(block.numbers[triple[1]]), len(block.numbers[triple[2]])
+
+    for _, alike in groupby(sorted(triples, key=seeds), key=seeds):
+        group = list(alike)
+        columns = [block.metrics.index(metric) for metric, _, _ in group]
+        a, b = (
+            np.stack([block.numbers[m][:, chosen, c] for m, c in zip(methods, columns, strict=True)], axis=2)
+            for methods in ([first for _, first, _ in group], [second for *_, second in group])
+        )
+        yield from zip(group, paired_differences(a, b, block.photographs[chosen], flips=flips), strict=True)
 
 
 def _mark_ties(scores: dict[Place, dict[str, Score]], places: Sequence[Place]) -> None:

@@ -79,6 +79,7 @@ def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> l
     """Everything a reader must know that is not about a single row."""
     return [
         *(f"Narrowed: {_sentence(change)}" for change in analysis.stored.resolved.narrowed),
+        *map(_sentence, analysis.stored.resolved.footnotes),
         *marks_notes(analysis, dataset, metrics),
         *set_metric_notes(analysis, dataset, metrics),
         *missing_notes(analysis, dataset),

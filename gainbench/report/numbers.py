@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from gainbench.evaluation.stats import Interval
 
-NOTHING = "–"  # noqa: RUF001 - an en dash is what a table prints where there is no number
+NOTHING = "\N{EN DASH}"
+"""What a table prints where there is no number."""
 
 MOST_DECIMALS = 5
 
@@ -63,6 +64,11 @@ def listed(names: Sequence[object]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     words = [str(name) for name in names]
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def percent(bin_: str) -> str:
+    """A bin's label in percent: ``0.01-0.1`` as ``1`` and ``10`` with an en dash between."""
+    return "\N{EN DASH}".join(f"{100 * float(bound):g}" for bound in bin_.split("-"))
 
 
 def _three(value: float) -> str:

@@ -17,6 +17,7 @@ from gainbench.report.numbers import (
     decimals_of_intervals,
     decimals_of_values,
     fixed,
+    percent,
     quantity,
 )
 
@@ -156,8 +157,8 @@ def bin_table(analysis: Analysis, dataset: str, metric: str) -> Table:
         analysis,
         dataset,
         name=f"{dataset}-{metric}",
-        title=f"{dataset}: {info.label} {arrow} by hole area, as a share of the picture",
-        columns=[Column("all" if bin_ == ALL else bin_.replace("-", "–"), "", metric) for bin_ in bins],  # noqa: RUF001
+        title=f"{dataset}: {info.label} {arrow} by hole area",
+        columns=[Column("all" if bin_ == ALL else f"{percent(bin_)} %", "", metric) for bin_ in bins],
         places=lambda border: [Place(dataset, metric, bin_, border) for bin_ in bins],
     )
 

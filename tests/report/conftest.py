@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from gainbench.report.analysis import Analysis
+from gainbench.run.status import CellStatus
 from gainbench.run.store import (
     CELL_COLUMNS,
     SET_METRIC_COLUMNS,
-    CellStatus,
     DatasetRecord,
     ResolvedSuite,
     StoredCell,
@@ -84,6 +84,7 @@ class Bench:
         }
         options |= changes
         self.narrowed: tuple[str, ...] = options.pop("narrowed", ())
+        self.footnotes: tuple[str, ...] = options.pop("footnotes", ())
         self.scale: Scale = options.pop("scale", scales()["cpu"])
         self.suite = Suite(**options)
         self.cells: list[StoredCell] = []
@@ -161,6 +162,7 @@ class Bench:
             suite=self.suite,
             scale=self.scale,
             narrowed=self.narrowed,
+            footnotes=self.footnotes,
             datasets=datasets,
             cells=tuple(cell.spec for cell in self.cells),
         )

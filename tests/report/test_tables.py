@@ -58,7 +58,7 @@ def test_arrows_point_where_better_is(analysis: Analysis) -> None:
 def test_bin_table_has_every_bin_and_all_of_them(analysis: Analysis) -> None:
     table = bin_table(analysis, "photos-230", "psnr_rgb")
     headings = [column.heading.replace("\N{EN DASH}", "-") for column in table.columns]
-    bins = ["0.01-0.1", "0.1-0.2", "0.2-0.3", "0.3-0.4", "0.4-0.5", "0.5-0.6"]
+    bins = ["1-10 %", "10-20 %", "20-30 %", "30-40 %", "40-50 %", "50-60 %"]
     assert headings == [*bins, "all", "parameters", "MACs"]
     assert row(table, "gain")["all"] == row(main_table(analysis, "photos-230"), "gain")["PSNR (dB)"]
 
@@ -138,6 +138,11 @@ def test_a_narrowed_run_says_so(bench: MakeBench) -> None:
     made = bench(narrowed=("methods: gain only (--methods)",)).done("gain", rows_of(0.0))
     for table in all_tables(Analysis(made.stored())):
         assert "Narrowed: methods: gain only (--methods)." in table.notes
+
+
+def test_what_must_be_known_of_the_holes_is_a_note(bench: MakeBench) -> None:
+    made = bench(footnotes=("block 3 differs from the published masks",)).done("gain", rows_of(0.0))
+    assert "block 3 differs from the published masks." in main_table(Analysis(made.stored()), "photos-230").notes
 
 
 @pytest.mark.parametrize(

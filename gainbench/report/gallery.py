@@ -1,0 +1,217 @@
+"""Contact sheets: the input with its hole shown, every method's result, and the original, side by side.
+
+Only data sets whose licence allows their pictures to be passed on are shown. One sheet a data set, one row for each
+(picture, hole), smallest holes first.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from gainbench.atomic import atomic_path
+from gainbench.data import DATASETS
+from gainbench.errors import ReportError
+from gainbench.report.analysis import Analysis
+from gainbench.report.numbers import percent
+from gainbench.report.palette import INK
+from gainbench.run.layout import SAMPLES
+from gainbench.run.store import StoredCell
+
+LEAST_SIDE = 128
+"""Smaller pictures are enlarged by a whole factor, each pixel a square: nothing is invented between pixels."""
+
+GAP, HEADER, MARGIN, FONT_SIZE = 6, 40, 92, 12
+"""Pixels between pictures, above them, left of them; height of the letters."""
+
+HATCH = ((150, 150, 150), (200, 200, 200))
+"""The two grays of the stripes that stand for a hole: no photograph looks like that."""
+
+STRIPE = 6
+
+INDEX = "samples.json"
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, order=True)
+class Sample:
+    """One (picture, hole) of which cells kept their outputs; ``row`` is its place in the pairing."""
+
+    bin: str
+    row: int
+    image_id: str
+    border: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A contact sheet in memory.
+
+    Attributes:
+        dataset: whose pictures.
+        methods: the columns between input and original.
+        samples: the rows.
+        seed: training seed of the outputs.
+        image: RGBA.
+    """
+
+    dataset: str
+    methods: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    seed: int
+    image: Image.Image
+
+
+def publishable(analysis: Analysis, dataset: str) -> bool:
+    """Whether a data set's pictures may be shown; the record made at planning and the catalogue must both allow it."""
+    record = analysis.stored.resolved.datasets.get(dataset)
+    known = DATASETS.get(dataset)
+    return record is not None and record.publishable and known is not None and known.publishable
+
+
+def contact_sheet(
+    analysis: Analysis, dataset: str, *, side: int | None = None, one_a_bin: bool = False
+) -> Sheet | None:
+    """Lay out the kept outputs of a data set.
+
+    Args:
+        analysis: the suite's results.
+        dataset: whose outputs.
+        side: pixels of a picture's side on the sheet; None keeps the pictures' own (enlarged if small).
+        one_a_bin: one row for each bin, each of another picture where there are enough.
+
+    Returns:
+        None if the data set may not be shown or no cell kept an output.
+
+    Raises:
+        ReportError: a listed file is missing or damaged.
+    """
+    if not publishable(analysis, dataset):
+        return None
+    cells = _first_cells(analysis, dataset)
+    listed = {method: _samples(cell) for method, cell in cells.items()}
+    shown = [method for method in analysis.methods if listed.get(method)]
+    if not shown:
+        return None
+    common = set.intersection(*(set(listed[method]) for method in shown))
+    order = {bin_: place for place, bin_ in enumerate(analysis.bins(dataset))}
+    samples = sorted(common, key=lambda sample: (order.get(sample.bin, len(order)), sample))
+    if one_a_bin:
+        samples = _one_a_bin(samples)
+    rows = [_pictures(sample, [cells[method] for method in shown]) for sample in samples]
+    image = _laid_out(rows, ["input", *shown, "original"], [_row_label(sample) for sample in samples], side)
+    return Sheet(dataset, tuple(shown), tuple(samples), next(iter(cells.values())).spec.seed, image)
+
+
+def write_gallery(analysis: Analysis, folder: Path) -> list[Path]:
+    """Write one PNG for each data set that may be shown, and remove those of earlier runs that may not."""
+    written = []
+    for dataset in analysis.datasets:
+        path = folder / f"{dataset}.png"
+        sheet = contact_sheet(analysis, dataset)
+        if sheet is None:
+            path.unlink(missing_ok=True)
+            continue
+        with atomic_path(path) as temporary:
+            sheet.image.save(temporary, format="PNG", optimize=True)
+        written.append(path)
+    return written
+
+
+def _first_cells(analysis: Analysis, dataset: str) -> dict[str, StoredCell]:
+    """Each method's finished cell with the smallest seed."""
+    finished = [cell for cell in analysis.cells(dataset) if cell.result is not None]
+    cells: dict[str, StoredCell] = {}
+    for cell in sorted(finished, key=lambda cell: cell.spec.seed):
+        cells.setdefault(cell.spec.method.label, cell)
+    return cells
+
+
+def _samples(cell: StoredCell) -> list[Sample]:
+    path = cell.folder / SAMPLES / INDEX
+    if not path.is_file():
+        return []
+    try:
+        records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return [Sample(one["bin"], one["row"], one["image_id"], one["border"]) for one in records]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReportError(f"{path} cannot be read ({error}); run the cell again") from error
+
+
+def _one_a_bin(samples: Sequence[Sample]) -> list[Sample]:
+    chosen: dict[str, Sample] = {}
+    for bin_ in dict.fromkeys(sample.bin for sample in samples):
+        used = {sample.image_id for sample in chosen.values()}
+        here = [sample for sample in samples if sample.bin == bin_]
+        chosen[bin_] = next((sample for sample in here if sample.image_id not in used), here[len(chosen) % len(here)])
+    return list(chosen.values())
+
+
+def _pictures(sample: Sample, cells: Sequence[StoredCell]) -> list[Pixels]:
+    original = _read(cells[0], sample, "original", "RGB")
+    hole = _read(cells[0], sample, "known", "L") > 127
+    return [_with_hole(original, hole), *(_read(cell, sample, "completed", "RGB") for cell in cells), original]
+
+
+def _read(cell: StoredCell, sample: Sample, what: str, mode: str) -> Pixels:
+    path = cell.folder / SAMPLES / f"{sample.row:05d}-{what}.png"
+    try:
+        with Image.open(path) as opened:
+            return np.asarray(opened.convert(mode))
+    except OSError as error:
+        raise ReportError(f"{path} is missing or damaged ({error}); run the cell again") from error
+
+
+def _with_hole(original: Pixels, hole: NDArray[np.bool_]) -> Pixels:
+    """The picture with diagonal stripes where pixels are hidden."""
+    rows, columns = np.indices(hole.shape)
+    stripes = np.array(HATCH, dtype=np.uint8)[(rows + columns) // STRIPE % 2]
+    return np.where(hole[..., None], stripes, original)
+
+
+def _laid_out(
+    rows: Sequence[Sequence[Pixels]], columns: Sequence[str], labels: Sequence[str], side: int | None
+) -> Image.Image:
+    native = rows[0][0].shape[0]
+    if side is None:
+        side = native * max(1, -(-LEAST_SIDE // native))
+    size = (MARGIN + len(columns) * (side + GAP), HEADER + len(rows) * (side + GAP))
+    sheet = Image.new("RGBA", size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(sheet)
+    for place, name in enumerate(columns):
+        lines = name.replace("[", "\n[", 1)
+        draw.multiline_text(
+            (MARGIN + place * (side + GAP) + side // 2, HEADER - 6), lines, INK, _font(lines, side), anchor="md",
+            align="center",
+        )  # fmt: skip
+    enlarged = Image.Resampling.NEAREST if side % native == 0 else Image.Resampling.LANCZOS
+    for line, (pictures, label) in enumerate(zip(rows, labels, strict=True)):
+        top = HEADER + line * (side + GAP)
+        draw.multiline_text((0, top + side // 2), label, INK, _font(label, MARGIN - 8), anchor="lm", spacing=3)
+        for place, pixels in enumerate(pictures):
+            picture = Image.fromarray(pixels)
+            if picture.size != (side, side):
+                picture = picture.resize((side, side), enlarged)
+            sheet.paste(picture, (MARGIN + place * (side + GAP), top))
+    return sheet
+
+
+def _font(text: str, width: int) -> ImageFont.FreeTypeFont:
+    """The sheet's letters, smaller where the longest line would not fit."""
+    path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    for size in range(FONT_SIZE, 6, -1):
+        font = ImageFont.truetype(path, size)
+        if max(font.getlength(line) for line in text.split("\n")) <= width:
+            break
+    return font
+
+
+def _row_label(sample: Sample) -> str:
+    return f"{percent(sample.bin)} %\n{sample.border}\n{sample.image_id[-14:]}"
