@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -200,6 +201,9 @@ def _bring_from(asset: Asset, source: Path | Source) -> None:
     """Copy, check and publish one source's files; the cache holds the whole asset or nothing of it."""
     parent = asset_folder(asset).parent
     parent.mkdir(parents=True, exist_ok=True)
+    # The lock is held, so whatever lies here was left by a process that was killed.
+    for left in parent.glob(f".{asset.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=f".{asset.name}.", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary) / asset.name
         folder.mkdir()

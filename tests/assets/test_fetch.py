@@ -247,6 +247,22 @@ def test_a_touched_copy_of_the_same_bytes_is_kept(
     assert len(site.asked) == 1
 
 
+def test_a_fetch_that_was_killed_leaves_no_debris_for_ever(
+    known: Known, weights_asset: Build, weights: bytes, site: Any, own_cache: Path
+) -> None:
+    site.pages["/net.bin"] = weights
+    known(weights_asset(address(site)))
+    left = own_cache / "assets" / ".small-net.abc123" / "small-net"
+    left.mkdir(parents=True)
+    (left / "net.bin").write_bytes(weights[:10])
+    path = asset_path("small-net")
+    assert not left.exists()
+    # Killed after the files were in place and before the stamp was: the copy is checked and kept.
+    (own_cache / "assets" / "small-net.json").unlink()
+    assert asset_path("small-net") == path
+    assert site.asked == ["/net.bin"]
+
+
 def test_a_photograph_that_was_removed_or_added_is_noticed(
     known: Known, photographs_asset: Build, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
