@@ -110,7 +110,7 @@ def test_large_gradients_are_scaled_to_the_clipping_norm(build, batches, tmp_pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.Adam, "step", spy)
         run(method, batches, tmp_path, iterations=1)
-    assert seen[0] == pytest.approx(100.0, rel=1e-3)
+    assert seen[0] == pytest.approx(1000.0, rel=1e-3)
 
 
 def test_phases_need_parameters_and_different_names(build, batches, tmp_path):
