@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+
+from gainbench.errors import AssetError, EvaluationError
+from gainbench.evaluation.metrics import panel as panel_module
+from gainbench.evaluation.metrics.catalogue import METRICS
+from gainbench.evaluation.metrics.panel import open_panel
+from gainbench.evaluation.metrics.perceptual import Lpips
+from gainbench.evaluation.metrics.pixel import l1_hole, psnr_rgb
+
+CPU = torch.device("cpu")
+
+
+def rows(seed, count, size=64):
+    generator = np.random.default_rng(seed)
+    completed, original = generator.integers(0, 256, (2, count, size, size, 3), dtype=np.uint8)
+    return completed, original, generator.random((count, size, size)) < 0.6
+
+
+def test_every_metric_of_the_catalogue_is_computed_here_and_nothing_else():
+    pictures = [*panel_module._WHOLE, *panel_module._HOLE, *panel_module._LPIPS]
+    assert sorted(pictures) == sorted(info.id for info in METRICS.values() if info.per == "picture")
+    assert sorted(panel_module._SETS) == sorted(info.id for info in METRICS.values() if info.per == "set")
+    assert {info.id for info in METRICS.values() if info.asset} == {*panel_module._LPIPS, *panel_module._SETS}
+
+
+def test_each_id_gets_its_own_function_in_the_order_asked_for():
+    completed, original, known = rows(0, 3)
+    panel = open_panel(["psnr_rgb", "l1_hole"], CPU)
+    values = panel.measure(completed, original, known, [0, 1, 2])
+    assert list(values) == ["psnr_rgb", "l1_hole"]
+    assert (values["psnr_rgb"] == psnr_rgb(completed, original)).all()
+    assert (values["l1_hole"] == l1_hole(completed, original, known)).all()
+    assert all(panel.seconds[metric] > 0 for metric in values)
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(EvaluationError, match="no metric named"):
+        open_panel(["l1_mean", "lpips_squeeze"], CPU)
+
+
+def test_missing_weights_are_said_once_per_metric_and_asked_for_once(monkeypatch):
+    asked = []
+
+    def absent(name, **_):
+        asked.append(name)
+        raise AssetError(f"asset {name} is missing; run gainbench assets fetch {name}")
+
+    monkeypatch.setattr("gainbench.evaluation.metrics.features.asset_path", absent)
+    panel = open_panel(["fid", "fid_pytorch", "kid_mobilenetv2", "fd_mobilenetv2", "l1_mean"], CPU)
+    assert set(panel.missing) == {"fid", "fid_pytorch", "kid_mobilenetv2", "fd_mobilenetv2"}
+    assert "assets fetch inception-fid" in panel.missing["fid_pytorch"]
+    assert "assets fetch mobilenet-v2" in panel.missing["fd_mobilenetv2"]
+    assert sorted(asked) == ["inception-fid", "mobilenet-v2"]
+    assert panel.pictures == ["l1_mean"]
+    assert not panel.sets
+    assert not panel.extractors
+
+
+@pytest.mark.assets
+def test_shared_originals_are_embedded_once_and_give_the_same_values(monkeypatch):
+    embedded = []
+    embed = Lpips.embed
+    monkeypatch.setattr(Lpips, "embed", lambda self, batch: embedded.append(len(batch)) or embed(self, batch))
+    completed, original, known = rows(1, 6)
+    images = [7, 7, 7, 3, 3, 9]
+    original = original[[0, 0, 0, 1, 1, 2]]
+    panel = open_panel(["lpips_alex"], CPU)
+    parts = [
+        panel.measure(completed[part], original[part], known[part], images[part])["lpips_alex"]
+        for part in (slice(0, 2), slice(2, 4), slice(4, 6))
+    ]
+    assert embedded == [1, 1, 1]
+    assert len(panel._embedded["lpips_alex"]) <= 2
+    assert (np.concatenate(parts) == Lpips("alex", CPU)(completed, original)).all()
