@@ -10,7 +10,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,8 +59,6 @@ LOCK_SECONDS = 60.0
 RUNTIME = "runtime_ms"
 PARTIAL_SAMPLES = "samples.partial"
 
-Arithmetic = Literal["fp32", "bf16"]
-
 Progress = Callable[[str, int, int], None]
 """Called with what is being done (``training`` or ``evaluating``), how much of it is done, and how much there is."""
 
@@ -93,7 +91,6 @@ def run_cell(
     """
     folder = cell_folder(root, spec)
     folder.mkdir(parents=True, exist_ok=True)
-    progress = progress or _ignore
     with _exclusively(folder), _threads(threads):
         _remove_leftovers(folder)
         stored = read_cell(root, spec)
@@ -104,33 +101,43 @@ def run_cell(
         device = compute_device()
         method = _built(spec)
         dataset, protocol = _opened(spec)
-        arithmetic = resolve_precision(precision, device)
+        work = _Work(spec, root, dataset, protocol, device, resolve_precision(precision, device), progress or _ignore)
         if isinstance(method, TrainableInpainter):
             if not (folder / WEIGHTS).is_file():
-                _train(
-                    method,
-                    spec,
-                    folder,
-                    dataset=dataset,
-                    protocol=protocol,
-                    checkpoint_seconds=checkpoint_seconds,
-                    device=device,
-                    arithmetic=arithmetic,
-                    progress=progress,
-                )
+                _train(method, work, checkpoint_seconds)
             # Always through the file, into a fresh object: an interrupted cell takes the same path to the same bits.
-            method = _built(spec)
-            load_weights(method, folder / WEIGHTS)  # type: ignore[arg-type]
-        return _evaluate(
-            method,
-            spec,
-            root,
-            dataset=dataset,
-            protocol=protocol,
-            device=device,
-            arithmetic=arithmetic,
-            progress=progress,
-        )
+            method = build_trained(spec, folder / WEIGHTS)
+        return _evaluate(method, work)
+
+
+def build_trained(spec: CellSpec, weights: Path) -> Inpainter:
+    """A cell's method with its weights read from a file.
+
+    Raises:
+        RunError: the method or its plugin is not what the cell was planned with.
+        TrainingError: weights that are damaged or do not fit.
+    """
+    method = _built(spec)
+    if isinstance(method, TrainableInpainter):
+        load_weights(method, weights)
+    return method
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A cell with everything opened that its key names."""
+
+    spec: CellSpec
+    root: Path
+    dataset: Dataset
+    protocol: MaskProtocol
+    device: torch.device
+    precision: Literal["fp32", "bf16"]
+    progress: Progress
+
+    @property
+    def folder(self) -> Path:
+        return cell_folder(self.root, self.spec)
 
 
 def _ignore(_what: str, _done: int, _total: int) -> None: ...
@@ -198,22 +205,12 @@ def _opened(spec: CellSpec) -> tuple[Dataset, MaskProtocol]:
     return dataset, protocol
 
 
-def _train(
-    method: TrainableInpainter,
-    spec: CellSpec,
-    folder: Path,
-    *,
-    dataset: Dataset,
-    protocol: MaskProtocol,
-    checkpoint_seconds: float,
-    device: torch.device,
-    arithmetic: Arithmetic,
-    progress: Progress,
-) -> None:
-    pictures = dataset.pictures("train", spec.scale.size)
+def _train(method: TrainableInpainter, work: _Work, checkpoint_seconds: float) -> None:
+    spec, folder = work.spec, work.folder
+    pictures = work.dataset.pictures("train", spec.scale.size)
 
     def draw_known(sample: int) -> npt.NDArray[np.bool_]:
-        return protocol.training_known(spec.seed, sample, spec.scale.size)
+        return work.protocol.training_known(spec.seed, sample, spec.scale.size)
 
     def batches(start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
         return training_batches(pictures, draw_known, seed=spec.seed, batch=spec.scale.batch, start=start, stop=stop)
@@ -224,30 +221,20 @@ def _train(
         iterations=spec.scale.iterations,
         seed=spec.seed,
         folder=folder,
-        device=device,
-        precision=arithmetic,
+        device=work.device,
+        precision=work.precision,
         checkpoint_seconds=checkpoint_seconds,
-        progress=lambda done, total, _losses: progress("training", done, total),
+        progress=lambda done, total, _losses: work.progress("training", done, total),
     )
     write_json(folder / TRAINING, asdict(summary))
     save_weights(method, folder / WEIGHTS)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
 
-def _evaluate(
-    method: Inpainter,
-    spec: CellSpec,
-    root: Path,
-    *,
-    dataset: Dataset,
-    protocol: MaskProtocol,
-    device: torch.device,
-    arithmetic: Arithmetic,
-    progress: Progress,
-) -> CellResult:
-    folder, size = cell_folder(root, spec), spec.scale.size
-    pictures = dataset.pictures("test", size, spec.scale.test_pictures)
-    pairing = root_pairing(root, protocol, pictures.ids, size=size)
+def _evaluate(method: Inpainter, work: _Work) -> CellResult:
+    spec, folder, size = work.spec, work.folder, work.spec.scale.size
+    pictures = work.dataset.pictures("test", size, spec.scale.test_pictures)
+    pairing = root_pairing(work.root, work.protocol, pictures.ids, size=size)
     samples = folder / PARTIAL_SAMPLES
     evaluation = evaluate_method(
         method,
@@ -255,14 +242,14 @@ def _evaluate(
         pairing,
         metrics=spec.metrics,
         batch=EVALUATION_BATCH,
-        device=device,
-        precision=arithmetic,
-        reference=_reference(dataset, size, len(pictures)),
+        device=work.device,
+        precision=work.precision,
+        reference=_reference(work.dataset, size, len(pictures)),
         samples=spec.samples,
         samples_dir=samples,
-        progress=lambda done, total: progress("evaluating", done, total),
+        progress=lambda done, total: work.progress("evaluating", done, total),
     )
-    cost = count_cost(method, size) | _training_cost(folder) | _speed(evaluation)
+    cost = count_cost(method, size) | _training_cost(folder) | _measured(evaluation)
     # From here to the commit an old result is not whole, so it goes first.
     (folder / RESULT).unlink(missing_ok=True)
     _write_rows(evaluation.rows, folder)
@@ -280,7 +267,7 @@ def _evaluate(
         pairing_sha256=pairing.sha256,
         rows_sha256=rows_sha256(folder),
         cost=cost,
-        environment=describe_environment(device=device, precision=arithmetic),
+        environment=describe_environment(device=work.device, precision=work.precision),
     )
     write_json(folder / RESULT, result.model_dump(mode="json"))
     return result
@@ -305,8 +292,9 @@ def _training_cost(folder: Path) -> dict[str, float]:
     return {"training_iterations": summary["iterations"], "training_seconds": summary["seconds"]}
 
 
-def _speed(evaluation: Evaluation) -> dict[str, float]:
-    return {f"ms_per_image_{name}": float(value) for name, value in evaluation.ms_per_image.items()}
+def _measured(evaluation: Evaluation) -> dict[str, float]:
+    speed = {f"ms_per_image_{name}": float(value) for name, value in evaluation.ms_per_image.items()}
+    return speed | {"peak_memory_mb": evaluation.peak_memory_mb, "identical": float(evaluation.identical)}
 
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:
