@@ -83,7 +83,7 @@ class Inpainter:
     name: ClassVar[str]
     revision: ClassVar[int] = 1
     Params: ClassVar[type[BaseModel]] = NoParams
-    oracle: ClassVar[bool] = False
+    oracle: bool = False
 
     def __init__(self, params: Any, scale: Scale) -> None:
         self.params = params
