@@ -120,7 +120,7 @@ def write_gallery(analysis: Analysis, folder: Path) -> list[Path]:
             path.unlink(missing_ok=True)
             continue
         with atomic_path(path) as temporary:
-            sheet.image.save(temporary, format="PNG", optimize=True)
+            sheet.image.save(temporary, format="PNG")
         written.append(path)
     return written
 

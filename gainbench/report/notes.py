@@ -29,6 +29,22 @@ FLOOR_LABEL = "real against real"
 """The row that shows a set metric between originals and other real pictures."""
 
 
+STATES = {
+    "pending": "not run",
+    "running": "still running",
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "nan": "NaN loss",
+    "killed": "killed",
+    "timeout": "timed out",
+}
+
+
+def state_of(cell: StoredCell) -> str:
+    """A cell's fate in a word or two; ``no result`` if it was done once and lost its files."""
+    return "done" if cell.result is not None else STATES.get(cell.status.state, "no result")
+
+
 def scale_sentence(scale: Scale) -> str:
     """Size, width, budget of a scale."""
     return (
@@ -75,14 +91,17 @@ def caption(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[st
     return [sentence for sentence in sentences if sentence]
 
 
-def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
-    """Everything a reader must know that is not about a single row."""
+def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, of_all_metrics: bool) -> list[str]:
+    """Everything a reader must know that is not about a single row.
+
+    A table of one metric (not ``of_all_metrics``) does not list the other metrics that are missing.
+    """
     return [
         *(f"Narrowed: {_sentence(change)}" for change in analysis.stored.resolved.narrowed),
         *map(_sentence, analysis.stored.resolved.footnotes),
         *marks_notes(analysis, dataset, metrics),
         *set_metric_notes(analysis, dataset, metrics),
-        *missing_notes(analysis, dataset),
+        *(missing_notes(analysis, dataset) if of_all_metrics else []),
         *_capped_notes(analysis, dataset, metrics),
         *_method_notes(analysis, dataset),
     ]
@@ -151,7 +170,7 @@ def cell_problem(cell: StoredCell) -> str:
     if cell.result is not None:
         return ""
     cause = f": {_sentence(cell.status.cause)}" if cell.status.cause else "."
-    return f"{cell.spec.method.label}, seed {cell.spec.seed}: {cell.status.state}{cause}"
+    return f"{cell.spec.method.label}, seed {cell.spec.seed}: {state_of(cell)}{cause}"
 
 
 def problem_notes(analysis: Analysis, dataset: str, method: str) -> list[str]:

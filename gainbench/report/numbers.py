@@ -71,6 +71,13 @@ def percent(bin_: str) -> str:
     return "\N{EN DASH}".join(f"{100 * float(bound):g}" for bound in bin_.split("-"))
 
 
+def duration(seconds: float) -> str:
+    """``42 s``, ``13 min``, ``5.2 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def _three(value: float) -> str:
     return f"{value:.3g}" if value else "0"
 

@@ -9,6 +9,7 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class PlotFiles:
     png: Path
     csv: Path
     description: str
+    paired: bool
     embedded: bytes
     """The SVG with letters as text: a third of the file's size, for pages that carry many figures."""
 
@@ -105,6 +107,7 @@ def _write(analysis: Analysis, dataset: str, info: MetricInfo, folder: Path) -> 
         png=png,
         csv=numbers,
         description=f"{info.label} of every method on {dataset} by hole area; the numbers are in {numbers.name}",
+        paired=bool(gaps),
         embedded=embedded,
     )
 
@@ -211,6 +214,7 @@ def _panel(figure: Figure, place: int, bins: Sequence[str]) -> Axes:
     return axes
 
 
+@cache
 def _width(label: str) -> float:
     """Inches that a direct label takes."""
     return float(TextPath((0, 0), label, size=LABEL_SIZE).get_extents().width) / 72

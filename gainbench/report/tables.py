@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo
 from gainbench.report.analysis import ALL, Analysis, Place, Score, SetScore
-from gainbench.report.notes import FLOOR_LABEL, caption, general_notes, problem_notes
+from gainbench.report.notes import FLOOR_LABEL, caption, general_notes, problem_notes, state_of
 from gainbench.report.numbers import (
     NOTHING,
     bracket,
     count,
     decimals_of_intervals,
     decimals_of_values,
+    duration,
     fixed,
+    listed,
     percent,
     quantity,
 )
@@ -30,17 +32,6 @@ BORDER_HEADINGS = {
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 N_LABEL = "n"
-
-STATES = {
-    "pending": "not run",
-    "running": "running",
-    "interrupted": "interrupted",
-    "failed": "failed",
-    "nan": "NaN loss",
-    "killed": "killed",
-    "timeout": "timed out",
-}
-"""What stands in the table where a cell has no numbers; ``done`` without a result is a cell that lost its files."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +154,57 @@ def bin_table(analysis: Analysis, dataset: str, metric: str) -> Table:
     )
 
 
+def cost_table(analysis: Analysis, dataset: str) -> Table:
+    """What each method costs: size, work, training, time and memory."""
+    footnotes = _Footnotes()
+    rows = []
+    for method in analysis.methods:
+        results = [cell.result for cell in analysis.cells(dataset, method) if cell.result is not None]
+        problems = problem_notes(analysis, dataset, method)
+        if results or problems:
+            note = footnotes.number(" ".join(problems)) if problems else None
+            rows.append(Row(method, _all_costs(results[0].cost if results else {}), note))
+    devices = {
+        f"{cell.result.environment.get('device', 'unknown device')} ({cell.result.environment.get('processor', '?')})"
+        for cell in analysis.cells(dataset)
+        if cell.result is not None
+    }
+    return Table(
+        name=f"{dataset}-cost",
+        dataset=dataset,
+        title=f"{dataset}: what a method costs",
+        caption=tuple(caption(analysis, dataset, [])[:3]),
+        columns=tuple(map(Column, ("parameters", "MACs", "training", "ms a picture", "peak memory (MiB)"))),
+        panels=(Panel(BORDER_HEADINGS[ALL], tuple(rows)),),
+        footnotes=tuple(footnotes.texts),
+        notes=(
+            "Parameters and multiply-accumulates (MACs): of completing one picture, without what only training uses.",
+            "ms a picture: median and quartiles, in batches, without loading and metrics.",
+            f"Measured on {listed(sorted(devices))}.",
+        ),
+    )
+
+
+def _all_costs(cost: dict[str, float]) -> tuple[TableCell, ...]:
+    def text(name: str, write: Callable[[float], str]) -> str:
+        return write(cost[name]) if name in cost else NOTHING
+
+    quartiles = [cost.get(f"ms_per_image_{name}_quartile") for name in ("lower", "upper")]
+    between = f"[{', '.join(quantity(one) for one in quartiles if one is not None)}]" if None not in quartiles else ""
+    return (
+        TableCell(text("parameters", quantity)),
+        TableCell(text("macs", quantity)),
+        TableCell(text("training_seconds", duration)),
+        TableCell(text("ms_per_image_median", quantity), between),
+        TableCell(text("peak_memory_mb", count)),
+    )
+
+
 def dataset_tables(analysis: Analysis, dataset: str) -> list[Table]:
-    """The main table, then one table per metric."""
+    """The main table, one table per metric, and what the methods cost."""
     infos = [*analysis.metrics(dataset, "picture"), *analysis.metrics(dataset, "set")]
-    return [main_table(analysis, dataset), *(bin_table(analysis, dataset, info.id) for info in infos)]
+    by_bin = [bin_table(analysis, dataset, info.id) for info in infos]
+    return [main_table(analysis, dataset), *by_bin, cost_table(analysis, dataset)]
 
 
 def all_tables(analysis: Analysis) -> list[Table]:
@@ -195,7 +233,7 @@ def _built(analysis: Analysis, dataset: str, *, name: str, title: str, columns: 
         columns=(*columns, Column("parameters"), Column("MACs")),
         panels=tuple(panels),
         footnotes=tuple(footnotes.texts),
-        notes=tuple(general_notes(analysis, dataset, metrics)),
+        notes=tuple(general_notes(analysis, dataset, metrics, of_all_metrics=name == dataset)),
     )
 
 
@@ -210,7 +248,7 @@ def _panel(analysis: Analysis, dataset: str, border: str, places: Sequence[Place
         note = footnotes.number(" ".join(problems)) if problems else None
         if len(problems) == len(cells):
             gaps = [TableCell(NOTHING)] * (len(places) + 1)
-            rows.append(Row(method, (TableCell(STATES.get(cells[0].status.state, "no result")), *gaps), note))
+            rows.append(Row(method, (TableCell(state_of(cells[0])), *gaps), note))
             continue
         numbers = [_cell(analysis, place, method, digits[column], footnotes) for column, place in enumerate(places)]
         rows.append(Row(method, (*numbers, *_costs(analysis, dataset, method)), note))

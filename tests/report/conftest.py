@@ -94,7 +94,7 @@ class Bench:
     def spec(self, method: str, seed: int = 0, dataset: str = "photos-230") -> CellSpec:
         return CellSpec(
             dataset=dataset,
-            manifest_hash="0f" * 16,
+            manifest_hash=dataset.encode().hex().ljust(32, "0")[:32],
             method=MethodSpec.parse(method),
             revision=1,
             seed=seed,

@@ -108,7 +108,7 @@ def test_a_failed_cell_is_a_visible_hole_with_its_cause(bench: MakeBench) -> Non
             (hole,) = [row for row in panel.rows if row.label == "telea"]
             assert [cell.text for cell in hole.cells] == ["NaN loss", *[NOTHING] * (len(table.columns) - 1)]
             assert hole.note == 1
-        assert table.footnotes == ("telea, seed 0: nan: loss l1 is NaN at iteration 340.",)
+        assert table.footnotes == ("telea, seed 0: NaN loss: loss l1 is NaN at iteration 340.",)
 
 
 def test_a_failed_seed_is_named_beside_the_mean_of_the_others(bench: MakeBench) -> None:
@@ -117,7 +117,7 @@ def test_a_failed_seed_is_named_beside_the_mean_of_the_others(bench: MakeBench) 
     (gain,) = [row for row in table.pooled.rows if row.label == "gain"]
     assert gain.note == 1
     assert float(gain.cells[0].text) > 0
-    assert table.footnotes == ("gain, seed 1: timeout.",)
+    assert table.footnotes == ("gain, seed 1: timed out.",)
 
 
 def test_a_cell_with_fewer_pairs_says_how_many(bench: MakeBench) -> None:

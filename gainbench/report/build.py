@@ -1,0 +1,75 @@
+"""Everything a suite's stored results are turned into, in one call."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gainbench.atomic import write_text
+from gainbench.errors import ReportError
+from gainbench.report.analysis import Analysis
+from gainbench.report.gallery import write_gallery
+from gainbench.report.html import write_html
+from gainbench.report.plots import write_plots
+from gainbench.report.render import comma_separated, latex, markdown
+from gainbench.report.tables import Table, all_tables
+from gainbench.run.store import StoredResults
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """What a report consists of.
+
+    Attributes:
+        html: the page.
+        tables: Markdown, CSV and LaTeX files.
+        plots: SVG, PNG and CSV files.
+        gallery: contact sheets, of data sets that may be shown.
+        main_tables: each data set's main table; ``gainbench.report.render.console`` turns one into what a terminal
+            shows.
+    """
+
+    html: Path
+    tables: tuple[Path, ...]
+    plots: tuple[Path, ...]
+    gallery: tuple[Path, ...]
+    main_tables: tuple[Table, ...]
+
+
+def build_report(stored: StoredResults, out: Path) -> ReportPaths:
+    """Write tables, plots, gallery and report.html; reads stored results only, computes no picture, loads no torch.
+
+    Args:
+        stored: what ``gainbench.run.read_results`` gives; unfinished cells are shown as holes.
+        out: folder that gets ``tables/``, ``plots/``, ``gallery/`` and ``report.html``.
+
+    Raises:
+        ReportError: the suite has no cells, or a stored file is not what it should be.
+    """
+    if not stored.cells:
+        raise ReportError(f"suite {stored.resolved.folder_name} has no cells: there is nothing to report")
+    analysis = Analysis(stored)
+    tables = all_tables(analysis)
+    plots = write_plots(analysis, out / "plots")
+    gallery = write_gallery(analysis, out / "gallery")
+    html = write_html(analysis, out / "report.html", tables=tables, plots=plots)
+    return ReportPaths(
+        html=html,
+        tables=tuple(_write_tables(analysis, tables, out / "tables")),
+        plots=tuple(path for plot in plots for path in (plot.svg, plot.png, plot.csv)),
+        gallery=tuple(gallery),
+        main_tables=tuple(next(table for table in tables if table.dataset == name) for name in analysis.datasets),
+    )
+
+
+def _write_tables(analysis: Analysis, tables: list[Table], folder: Path) -> list[Path]:
+    written: list[Path] = []
+    for dataset in analysis.datasets:
+        own = [table for table in tables if table.dataset == dataset]
+        contents = {
+            folder / f"{dataset}.md": markdown(own, f"{analysis.stored.resolved.folder_name}: {dataset}"),
+            folder / f"{dataset}.csv": comma_separated(analysis, dataset),
+            **{folder / f"{table.name}.tex": latex(table) for table in own},
+        }
+        for path, content in contents.items():
+            write_text(path, content)
+        written += contents
+    return written
