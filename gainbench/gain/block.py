@@ -1,0 +1,142 @@
+"""The GAI-Block (GAIN, Zhang et al., ACM MM 2019): an image flow and a gradient flow that inform each other."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gainbench.gain.initialisation import GG_SHARE, II_SHARE, SECOND_MOMENT, gradient_moment, keep_variance
+from gainbench.gain.priority import Priority, priority_update
+from gainbench.guidance.gradient import Kernel, eroded, spatial_gradient
+from gainbench.nn.partial_conv import KnownMap, Window, partial_bias
+
+Activation = Literal["elu", "relu"]
+
+IG_WINDOW = Window(3)
+"""Pconv_IG works at the output resolution, whatever the block's own kernel, stride and dilation."""
+
+
+@dataclass(frozen=True)
+class BlockStyle:
+    """What all blocks of a network have in common.
+
+    Attributes:
+        kernel: finite differences of Grad, see ``spatial_gradient``.
+        activation: after each sum.
+        GI: the image flow receives Pconv_GI(grad_i).
+        IG: the gradient flow receives Pconv_IG(Grad(I'_i)).
+    """
+
+    kernel: Kernel = "central"
+    activation: Activation = "elu"
+    GI: bool = True
+    IG: bool = True
+
+
+class GAIBlock(nn.Module):
+    """One step of both flows.
+
+        M_{i+1}    = w_i(M_i)
+        I'_i       = Pconv_II(I_i, M_i)              grad'_i    = Pconv_GG(grad_i, M_i)
+        I_{i+1}    = I'_i + Pconv_GI(grad_i, M_i)    grad_{i+1} = grad'_i + Pconv_IG(Grad(I'_i, M_{i+1}))
+
+    Pconv_II, Pconv_GG and Pconv_GI share kernel, stride and dilation; Pconv_IG is 3x3. An activation follows each sum.
+    A flow of 0 channels does not exist: without a gradient flow the block is one partial convolution.
+
+    Args:
+        in_image: channels of I_i.
+        in_grad: channels of grad_i.
+        out_image: channels of I_{i+1}.
+        out_grad: channels of grad_{i+1}.
+        window: of II, GG and GI.
+        style: see ``BlockStyle``.
+        priority: how the mask shrinks; None is the plain update w_i. Stride 1 only.
+        moments: second moments of I_i and grad_i that the initial weights reckon with; None means outputs of a block.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_image: int,
+        in_grad: int,
+        out_image: int,
+        out_grad: int,
+        window: Window,
+        style: BlockStyle = BlockStyle(),
+        priority: Priority | None = None,
+        moments: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.window, self.style, self.priority = window, style, priority
+        self.in_grad, self.out_grad = in_grad, out_grad
+        self.GI = style.GI and in_grad > 0
+        self.IG = style.IG and out_grad > 0
+        k = window.kernel
+        self.weight_II = nn.Parameter(torch.empty(out_image, in_image, k, k))
+        self.bias_II = nn.Parameter(torch.zeros(out_image))
+        if out_grad:
+            # One tensor, so that both paths that read grad_i are one convolution: first GG, then GI.
+            self.weight_G = nn.Parameter(torch.empty(out_grad + self.GI * out_image, in_grad, k, k))
+            self.bias_G = nn.Parameter(torch.zeros(out_grad + self.GI * out_image))
+        if self.IG:
+            self.weight_IG = nn.Parameter(torch.empty(out_grad, 2 * out_image, 3, 3))
+            self.bias_IG = nn.Parameter(torch.zeros(out_grad))
+        q = SECOND_MOMENT[style.activation]
+        self.reset_parameters(*(moments or (q, q)))
+
+    def reset_parameters(self, image_moment: float, grad_moment: float) -> None:
+        """Draw the weights, see ``gainbench.gain.initialisation``; biases are 0."""
+        II_share = II_SHARE if self.GI else 1.0
+        GG_share = GG_SHARE if self.IG else 1.0
+        keep_variance(self.weight_II, share=II_share, moment=image_moment)
+        if self.out_grad:
+            GG, GI = self.weight_G[: self.out_grad], self.weight_G[self.out_grad :]
+            keep_variance(GG, share=GG_share, moment=grad_moment)
+            if self.GI:
+                keep_variance(GI, share=1 - II_share, moment=grad_moment)
+        if self.IG:
+            keep_variance(self.weight_IG, share=1 - GG_share, moment=gradient_moment(self.style.kernel, II_share))
+
+    def forward(self, I: Tensor, grad: Tensor, known: KnownMap) -> tuple[Tensor, Tensor, KnownMap]:  # noqa: E741
+        """Take one step.
+
+        Args:
+            I: image flow (B, in_image, H, W); what it holds in the hole is ignored.
+            grad: gradient flow (B, in_grad, H, W); the same.
+            known: M_i, (B, 1, H, W).
+
+        Returns:
+            I_{i+1} (B, out_image, H', W'), grad_{i+1} (B, out_grad, H', W'), both zero in the hole, and M_{i+1}.
+        """
+        activate = F.elu if self.style.activation == "elu" else F.relu
+        plain = known.updated(self.window)
+
+        I_prime = self._pconv(known.keep(I), self.weight_II, self.bias_II, known, plain)
+        if not self.out_grad:
+            return activate(I_prime), grad, plain
+
+        G = self._pconv(known.keep(grad), self.weight_G, self.bias_G, known, plain)
+        grad_prime, GI = G[:, : self.out_grad], G[:, self.out_grad :]
+        after = plain
+        if self.priority is not None:
+            after = priority_update(known, self.window, grad, grad_prime, self.priority)
+
+        I_next = I_prime + GI if self.GI else I_prime
+        grad_next = grad_prime + self._gradient_of_image(I_prime, after) if self.IG else grad_prime
+        if after is not plain:
+            I_next, grad_next = after.keep(I_next), after.keep(grad_next)
+        return activate(I_next), activate(grad_next), after
+
+    def _pconv(self, X: Tensor, weight: Tensor, bias: Tensor, known: KnownMap, after: KnownMap) -> Tensor:
+        w = self.window
+        x = F.conv2d(X, weight, stride=w.stride, padding=w.padding, dilation=w.dilation)
+        return partial_bias(x, known.ratio(w, x.dtype), bias, None if after.full else after.M)
+
+    def _gradient_of_image(self, I_prime: Tensor, after: KnownMap) -> Tensor:
+        """Pconv_IG(Grad(I'_i, M_{i+1})): the gradient counts as known where its whole 3x3 window is."""
+        seen = after if after.full else KnownMap(eroded(after.M))
+        x = F.conv2d(seen.keep(spatial_gradient(I_prime, self.style.kernel)), self.weight_IG, padding=1)
+        valid = None if seen.full else seen.updated(IG_WINDOW).M
+        return partial_bias(x, seen.ratio(IG_WINDOW, x.dtype), self.bias_IG, valid)

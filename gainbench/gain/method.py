@@ -1,0 +1,180 @@
+"""GAIN as a method of the benchmark: options, losses and phases (Zhang et al., ACM MM 2019)."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from gainbench.gain.block import Activation, BlockStyle
+from gainbench.gain.network import Branches, FirstMask, GAINNetwork
+from gainbench.gain.priority import Form, GradientSource, Priority
+from gainbench.guidance import guidance
+from gainbench.guidance.gradient import Kernel
+from gainbench.keyed import keyed_generator
+from gainbench.methods import Batch, Phase, TrainableInpainter
+from gainbench.nn.discriminator import PatchDiscriminator, gradient_penalty
+from gainbench.nn.losses import hinge_discriminator_loss, hinge_generator_loss
+from gainbench.spec import Scale
+
+PAPER_LR = 1e-4
+SHORT_LR = 4e-4
+SHORT_TRAINING = 50_000
+BETAS = (0.5, 0.9)
+
+
+class GAINParams(BaseModel):
+    """Options of ``gain``. The paper states l1 and hinge losses on both maps, delta .4 and Adam 1e-4; the rest is ours.
+
+    What the paper leaves open, and why each default is what it is: ``gainbench.gain.readings.READINGS``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    guidance: Literal["gradient", "canny", "hed", "none"] = Field(
+        default="gradient",
+        description="what the gradient flow carries; none is a partial-convolution twin of equal multiplications",
+    )
+    kernel: Kernel = Field(default="central", description="finite differences; the paper says 3x3, not which")
+    first_mask: FirstMask = Field(default="known", description="M_1: known itself, or its opening")
+    activation: Activation = Field(default="elu", description="after each sum; the paper does not say")
+    delta: float = Field(default=0.4, ge=0, le=1, description="threshold of the priority; .4 in the paper, 0 = plain")
+    priority: Form = Field(default="product", description="form of the priority; the paper gives it in words")
+    priority_gradient: GradientSource = Field(default="grad_prime", description="gradient the priority is taken from")
+    hole_weight: float = Field(default=1.0, gt=0, description="weight of hidden pixels in l1; 1 = plain mean")
+    adversarial_weight: float = Field(default=0.1, ge=0, description="of both adversarial terms, beside l1 at 1")
+    gp_weight: float = Field(default=10.0, ge=0, description="of the gradient penalty; 10 in Gulrajani et al. 2017")
+    attention: bool = Field(default=True, description="contextual attention at the end of the content branch")
+    exchange: Literal["both", "no_GI", "no_IG", "neither"] = Field(
+        default="both", description="which flow informs the other"
+    )
+    branches: Branches = Field(default="two", description="both branches, or one alone")
+    gradient_discriminator: bool = Field(default=True, description="a second discriminator, on the guidance map")
+    base: int | None = Field(default=None, ge=1, description="width after the first block; null = the scale's")
+    lr: float | None = Field(
+        default=None,
+        gt=0,
+        description="Adam's rate; null = 1e-4 (the paper's) from 50,000 iterations on, 4e-4 for shorter trainings",
+    )
+
+
+class GAIN(TrainableInpainter):
+    """Gradient Augmented Inpainting Network.
+
+    Pictures enter in [0, 1] and are in [-1, 1] inside. Losses, of the picture I* and the guidance map grad* alike: mean
+    absolute error, and a hinge adversarial term from a spectrally normalised patch discriminator with gradient penalty.
+    """
+
+    name: ClassVar[str] = "gain"
+    revision: ClassVar[int] = 1
+    Params: ClassVar[type[BaseModel]] = GAINParams
+
+    def __init__(self, params: GAINParams, scale: Scale) -> None:
+        super().__init__(params, scale)
+        options = {"kernel": params.kernel} if params.guidance == "gradient" else {}
+        self.guidance = guidance(params.guidance, **options)
+        channels = self.guidance.channels
+        base = params.base or scale.base
+        self.network = GAINNetwork(
+            base=base,
+            size=scale.size,
+            guidance_channels=channels,
+            guidance_rms=self.guidance.rms,
+            style=BlockStyle(
+                kernel=params.kernel,
+                activation=params.activation,
+                GI=params.exchange in ("both", "no_IG"),
+                IG=params.exchange in ("both", "no_GI"),
+            ),
+            priority=Priority(params.delta, params.priority, params.priority_gradient, params.kernel),
+            attention=params.attention,
+            branches=params.branches,
+            first_mask=params.first_mask,
+        )
+        judged = {"image": 3, "grad": channels if params.gradient_discriminator else 0}
+        self.discriminators = nn.ModuleDict(
+            {
+                flow: PatchDiscriminator(in_channels=count + 1, size=scale.size, base=base)
+                for flow, count in judged.items()
+                if count and params.adversarial_weight
+            }
+        )
+
+    def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
+        """See ``Inpainter.inpaint``."""
+        I_star, _ = self._generate(image, known)
+        return (I_star.float() + 1) / 2
+
+    def phases(self) -> list[Phase]:
+        """Discriminators on the detached output, then the generator; one step each."""
+        lr = self.params.lr or (PAPER_LR if self.scale.iterations >= SHORT_TRAINING else SHORT_LR)
+        generator = Phase("generator", [self.network], self.generator_loss, lr, BETAS)
+        if not self.discriminators:
+            return [generator]
+        return [Phase("discriminator", [self.discriminators], self.discriminator_loss, lr, BETAS), generator]
+
+    def discriminator_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Hinge loss and gradient penalty of each discriminator."""
+        real, output = self._maps(batch)
+        losses = {}
+        for number, (flow, discriminator) in enumerate(self.discriminators.items()):
+            completed = composite_map(real[flow], batch.known, output[flow].detach())
+            scores = discriminator(_with_known(torch.cat([real[flow], completed]), batch.known))
+            losses[f"hinge_{flow}"] = hinge_discriminator_loss(*scores.chunk(2))
+            if self.params.gp_weight:
+
+                def score(x: Tensor, D: nn.Module = discriminator) -> Tensor:
+                    scores: Tensor = D(_with_known(x, batch.known))
+                    return scores
+
+                position = _positions(real[flow], step, number)
+                penalty = gradient_penalty(score, real[flow], completed, 1 - batch.known, position)
+                losses[f"penalty_{flow}"] = self.params.gp_weight * penalty
+        return losses
+
+    def generator_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:  # noqa: ARG002 - the contract's signature
+        """l1 of both maps, and the adversarial term of each discriminator."""
+        real, output = self._maps(batch)
+        weight = 1 + (self.params.hole_weight - 1) * (1 - batch.known)
+        losses = {f"l1_{flow}": (weight * (output[flow] - real[flow])).abs().mean() for flow in output}
+        for flow, discriminator in self.discriminators.items():
+            completed = composite_map(real[flow], batch.known, output[flow])
+            scores = discriminator(_with_known(completed, batch.known))
+            losses[f"adversarial_{flow}"] = self.params.adversarial_weight * hinge_generator_loss(scores)
+        return losses
+
+    def _generate(self, image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        grad_0, M_0 = self.guidance.observed(image, known)
+        I_star, grad_star = self.network(2 * image - 1, known, grad_0, M_0)
+        return I_star, grad_star
+
+    def _maps(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What the maps should be and what they are, by flow; computed once an iteration."""
+
+        def compute() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+            I_star, grad_star = self._generate(batch.visible, batch.known)
+            real = {"image": 2 * batch.image - 1}
+            output = {"image": I_star.float()}
+            if self.guidance.channels:
+                real["grad"] = self.guidance.target(batch.image)
+                output["grad"] = grad_star.float()
+            return real, output
+
+        maps: tuple[dict[str, Tensor], dict[str, Tensor]] = batch.once("gain.maps", compute)
+        return maps
+
+
+def composite_map(real: Tensor, known: Tensor, output: Tensor) -> Tensor:
+    """The map with its known part from ``real``: (B, C, H, W), unbounded."""
+    return torch.where(known > 0.5, real, output)
+
+
+def _with_known(x: Tensor, known: Tensor) -> Tensor:
+    """Stack ``known`` on one or several batches of maps."""
+    return torch.cat([x, known.repeat(x.shape[0] // known.shape[0], 1, 1, 1)], 1)
+
+
+def _positions(real: Tensor, *key: Any) -> Tensor:
+    """Where each picture's interpolate lies: (B, 1, 1, 1) in [0, 1), a function of ``key`` alone."""
+    drawn = keyed_generator("gain", "gradient_penalty", *key).random(real.shape[0])
+    return torch.as_tensor(drawn, dtype=real.dtype).to(real.device).view(-1, 1, 1, 1)
