@@ -297,10 +297,13 @@ def assets_verify(names: Annotated[list[str] | None, typer.Argument(help="defaul
 
 def _build_report(root: Path, suite: str | None) -> None:
     from gainbench.report import build_report
+    from gainbench.report.render import console as rendered
     from gainbench.run.store import read_results
 
     stored = read_results(root, suite)
-    console.show_report(build_report(stored, stored.folder))
+    paths = build_report(stored, stored.folder)
+    files = len(paths.tables) + len(paths.plots) + len(paths.gallery)
+    console.show_report(map(rendered, paths.main_tables), paths.html, files)
 
 
 def _selection(  # noqa: PLR0917 - the verbs' options, in the verbs' order

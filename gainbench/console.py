@@ -3,10 +3,11 @@
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -57,6 +58,13 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, title: 
     for row in rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
     out.print(table)
+
+
+def show_report(tables: Iterable[RenderableType], html: Path, files: int) -> None:
+    """Print the main tables, which are marked up, and where the report lies."""
+    for table in tables:
+        Console(highlight=False, width=out.width).print(table)
+    say(f"report: {html} ({files} tables, plots and galleries beside it)", "bold")
 
 
 def cell_name(spec: CellSpec) -> str:

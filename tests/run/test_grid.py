@@ -1,14 +1,15 @@
 """The grid as a whole: one run at a time, threads that do not depend on what is left, and the debug executor."""
 
-import multiprocessing
-from pathlib import Path
+import subprocess
+import sys
+import threading
 
 import pytest
-from filelock import FileLock
 
 from gainbench.errors import RunError
 from gainbench.run import grid as grid_module
 from gainbench.run.grid import run_suite
+from gainbench.run.status import end
 from gainbench.run.store import read_results
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -59,29 +60,30 @@ def test_failed_cells_are_tried_again_only_when_asked(run):
     assert len(run(methods=["raising"], retry="failed").started) == 1
 
 
+@pytest.mark.parametrize("state", ["interrupted", "killed", "timeout"])
+def test_cells_that_were_ended_from_outside_are_tried_again_by_themselves(run, state):
+    folder = run(methods=["raising"]).plan.cells[0].stored.folder
+    end(folder, state, cause="by a test")
+    assert len(run(methods=["raising"]).started) == 1
+
+
 def test_the_debug_executor_refuses_a_timeout(run):
     with pytest.raises(RunError, match="in_process"):
         run(timeout=5.0)
 
 
-def _hold(lock: Path, held, release) -> None:
-    with FileLock(lock):
-        held.set()
-        release.wait(30)
-
-
 def test_a_second_run_in_the_same_root_is_refused_while_the_first_lasts(run, tmp_path):
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
     (tmp_path / "runs").mkdir()
-    other = context.Process(target=_hold, args=(tmp_path / "runs" / ".lock", held, release))
-    other.start()
-    assert held.wait(30)
+    code = "import filelock, sys\nwith filelock.FileLock(sys.argv[1]): print(flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "runs" / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    other.stdout.readline()
     with pytest.raises(RunError, match="another run works in"):
         run(wait=0.1)
-    release.set()
+    threading.Timer(0.3, other.communicate).start()
     assert run(wait=30.0).unfinished == []
-    other.join()
+    assert other.wait(10) == 0
 
 
 def test_threads_do_not_depend_on_what_is_left_of_the_plan(run, monkeypatch):

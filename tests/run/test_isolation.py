@@ -1,17 +1,18 @@
 """Whatever one cell does, the others finish; the suite says what happened and does not do it twice."""
 
-import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from gainbench.cli import app
+from gainbench.run.grid import run_suite
 from gainbench.run.store import read_results
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
-METHODS = ("steady", "raising", "killed", "diverging", "leaving")
+METHODS = ("steady", "raising", "killed", "diverging")
 
 
 class Ran:
@@ -20,11 +21,11 @@ class Ran:
     def __init__(self, root: Path, suite: Path, pictures: Path, plugin: Path) -> None:
         self.root = root
         self._command = ["run", "--suite", str(suite), "--data", f"folder={pictures}", "--plugin", str(plugin)]
-        self._command += ["--out", str(root), "--jobs", "2"]
-        self.first = self.again()
+        self.first = self.run(root, METHODS)
 
-    def again(self, *, methods: tuple[str, ...] = METHODS):
-        return CliRunner().invoke(app, [*self._command, "--methods", ",".join(methods)])
+    def run(self, root: Path, methods: tuple[str, ...]):
+        options = ["--out", str(root), "--jobs", "2", "--methods", ",".join(methods)]
+        return CliRunner().invoke(app, [*self._command, *options])
 
     @property
     def statuses(self):
@@ -45,7 +46,6 @@ def test_the_others_finish(ran):
         "raising": "failed",
         "killed": "killed",
         "diverging": "nan",
-        "leaving": "failed",
     }
     rows = read_results(ran.root).rows
     assert set(rows["method"]) == {"steady"}
@@ -53,7 +53,7 @@ def test_the_others_finish(ran):
 
 
 def test_the_exit_code_counts_what_is_missing(ran):
-    assert ran.first.exit_code == 4
+    assert ran.first.exit_code == 3
 
 
 def test_every_cause_is_told(ran):
@@ -61,7 +61,6 @@ def test_every_cause_is_told(ran):
     assert "in inpaint" in "".join(ran.statuses["raising"].log_tail)
     assert ran.statuses["killed"].signal == "SIGKILL"
     assert "not finite at step 0" in ran.statuses["diverging"].cause
-    assert "ended with code 0 and without a result" in ran.statuses["leaving"].cause
     for cause in (status.cause for status in ran.statuses.values()):
         assert cause in ran.first.output.replace("\n", " ")
 
@@ -71,17 +70,9 @@ def test_the_report_shows_the_holes(ran):
     assert "raising" in (ran.root / "little-tiny" / "report.html").read_text()
 
 
-def test_a_second_run_tries_the_killed_again_and_leaves_the_failed(ran):
-    second = ran.again()
-    assert second.exit_code == 4
-    assert {name: status.attempts for name, status in ran.statuses.items()} == {
-        "steady": 1,
-        "raising": 1,
-        "killed": 2,
-        "diverging": 1,
-        "leaving": 1,
-    }
-    assert "--retry failed" in second.output
+def test_the_log_says_how_often_each_cell_ended(ran):
+    ends = [line for line in ran.first.output.splitlines() if line.startswith("[")]
+    assert sorted(line.partition("]")[0] for line in ends) == ["[1/4", "[2/4", "[3/4", "[4/4"]
 
 
 def test_status_tells_the_same(ran):
@@ -92,9 +83,38 @@ def test_status_tells_the_same(ran):
         assert status.cause[:60] in line
 
 
-def test_narrowed_to_what_is_done_nothing_is_left_to_do(ran):
-    narrowed = ran.again(methods=("steady",))
+def test_narrowed_to_what_is_done_nothing_is_left_to_do(ran, tmp_path):
+    copy = shutil.copytree(ran.root, tmp_path / "runs")
+    narrowed = ran.run(copy, ("steady",))
     assert narrowed.exit_code == 0
     assert "nothing was left to do" in narrowed.output
-    assert ran.statuses["steady"].attempts == 1
-    assert "methods left out: telea" in json.loads((ran.root / "little-tiny" / "suite.json").read_text())["narrowed"]
+    stored = read_results(copy)
+    assert [cell.status.attempts for cell in stored.cells] == [1]
+    assert "methods left out: telea" in stored.resolved.narrowed
+
+
+@pytest.mark.slow
+def test_one_that_raises_one_killed_one_nan_one_that_leaves_and_one_that_never_ends(tmp_path, suite, pictures, plugin):
+    ran = run_suite(
+        suite,
+        root=tmp_path,
+        data_paths={"folder": pictures},
+        plugin=plugin,
+        methods=["sleeping", "leaving", *METHODS],
+        timeout=60.0,
+    )
+    assert {cell.spec.method.name: status.state for cell, status in zip(ran.plan.cells, ran.statuses, strict=True)} == {
+        "sleeping": "timeout",
+        "leaving": "failed",
+        "steady": "done",
+        "raising": "failed",
+        "killed": "killed",
+        "diverging": "nan",
+    }
+    assert "ended with code 0 and without a result" in ran.statuses[1].cause
+    again = run_suite(
+        suite, root=tmp_path, data_paths={"folder": pictures}, plugin=plugin, methods=["killed", "leaving", "steady"]
+    )
+    # Only what was interrupted from outside is tried again by itself.
+    assert [spec.method.name for spec in again.started] == ["killed"]
+    assert again.statuses[0].attempts == 2

@@ -81,7 +81,10 @@ class LocalExecutor:
             child.expired = True
             _stop([child])
         elif (progress := _progress(child.folder)) is not None:
-            watch(child.spec, read_status(child.folder), progress)
+            status = read_status(child.folder)
+            # A cell that has just written its end is still a process; it is told of once, when that is gone.
+            if status.state == "running":
+                watch(child.spec, status, progress)
 
 
 def _start(place: int, slot: int, spec: CellSpec, root: Path, execution: Execution) -> _Child:

@@ -33,20 +33,27 @@ def spec() -> CellSpec:
     )
 
 
+@pytest.fixture
+def nothing_left():
+    """No process that a test started outlives it."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
 def silent(*_told) -> None: ...
 
 
-def test_a_cell_that_takes_too_long_is_ended_and_says_so(spec, tmp_path):
+def test_a_cell_that_takes_too_long_is_ended_and_says_so(nothing_left, spec, tmp_path):
     # The limit is shorter than a process needs to load torch, so the cell is at work when it is reached.
     statuses = LocalExecutor().execute([spec], tmp_path, Execution(timeout=0.3), silent)
     assert [status.state for status in statuses] == ["timeout"]
     assert "longer than 0.3 s" in statuses[0].cause
     assert read_status(cell_folder(tmp_path, spec)) == statuses[0]
-    assert not psutil.Process().children(recursive=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_to_the_run_ends_its_cells_and_says_that_they_were_interrupted(spec, tmp_path, number):
+def test_a_signal_to_the_run_ends_its_cells_and_says_that_they_were_interrupted(nothing_left, spec, tmp_path, number):
     before = signal.getsignal(number)
 
     def interrupt_soon(*_told) -> None:
@@ -55,7 +62,6 @@ def test_a_signal_to_the_run_ends_its_cells_and_says_that_they_were_interrupted(
     with pytest.raises(KeyboardInterrupt):
         LocalExecutor().execute([spec], tmp_path, Execution(), interrupt_soon)
     assert read_status(cell_folder(tmp_path, spec)).state == "interrupted"
-    assert not psutil.Process().children(recursive=True)
     assert signal.getsignal(number) is before
 
 
