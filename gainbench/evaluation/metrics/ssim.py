@@ -1,6 +1,6 @@
 """Structural similarity (Wang et al. 2004, IEEE TIP 13(4), eq. 13) with the window and covariance stated by each id."""
 
-from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,13 +9,19 @@ from numpy.typing import NDArray
 from gainbench.errors import EvaluationError
 from gainbench.evaluation.metrics.guards import Pictures, Values, check_pair
 
-Plane = NDArray[np.float64]
-"""float64 (H, W) or (H, W, C)."""
+Plane = NDArray[Any]
+"""One channel, (H, W), of 8-bit or floating-point values."""
+
+Taps = NDArray[np.float64]
+"""A separable window: float64 (side,), side odd, summing to 1."""
 
 _K1, _K2 = 0.01, 0.03
 
+_STRIP = 64
+"""Rows computed at a time: a dozen planes of float64 of that height stay in the cache and off the page table."""
 
-def gaussian_taps(radius: int, sigma: float) -> NDArray[np.float64]:
+
+def gaussian_taps(radius: int, sigma: float) -> Taps:
     """A Gaussian sampled at -radius..radius, summing to 1."""
     taps = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2.0 * sigma**2))
     return np.asarray(taps / taps.sum())
@@ -24,47 +30,71 @@ def gaussian_taps(radius: int, sigma: float) -> NDArray[np.float64]:
 _GAUSS11 = gaussian_taps(5, 1.5)
 
 
-def _gaussian_valid(plane: Plane) -> Plane:
-    return np.asarray(cv2.sepFilter2D(plane, cv2.CV_64F, _GAUSS11, _GAUSS11))[5:-5, 5:-5]
+def similarity(first: Plane, second: Plane, taps: Taps, *, value_range: float, covariance_scale: float) -> float:
+    """Mean of the SSIM map of two channels over the window's valid positions.
 
-
-def _gaussian_zero_padded(plane: Plane) -> Plane:
-    return np.asarray(cv2.sepFilter2D(plane, cv2.CV_64F, _GAUSS11, _GAUSS11, borderType=cv2.BORDER_CONSTANT))
-
-
-def _uniform_valid(side: int) -> Callable[[Plane], Plane]:
-    taps, margin = np.full(side, 1.0 / side), side // 2
-
-    def smooth(plane: Plane) -> Plane:
-        return np.asarray(cv2.sepFilter2D(plane, cv2.CV_64F, taps, taps))[margin:-margin, margin:-margin]
-
-    return smooth
-
-
-def similarity(
-    first: Plane, second: Plane, *, smooth: Callable[[Plane], Plane], value_range: float, covariance_scale: float
-) -> float:
-    """Mean of the SSIM map of two pictures.
+    Computed from the sum s and the difference d of the channels: mu_1 mu_2 = (mu_s^2 - mu_d^2) / 4, and so on, so that
+    identical channels give exactly 1.
 
     Args:
-        first: float64 (H, W) or (H, W, C).
-        second: the same shape.
-        smooth: the window's weighted mean at every position that counts.
-        value_range: L of the paper, in the pictures' unit.
+        first: (H, W).
+        second: (H, W).
+        taps: the window, no wider than H and W.
+        value_range: L of the paper, in the channels' unit.
         covariance_scale: 1 for population covariance, n / (n - 1) for sample covariance of a window of n pixels.
 
     Returns:
-        The mean over positions and channels, in [-1, 1].
+        A value in [-1, 1].
     """
-    c1, c2 = (_K1 * value_range) ** 2, (_K2 * value_range) ** 2
-    mu_1, mu_2 = smooth(first), smooth(second)
-    products = mu_1 * mu_2
-    powers = mu_1 * mu_1 + mu_2 * mu_2
-    # The two variances enter only as a sum: one filter pass serves both.
-    variances = covariance_scale * (smooth(first * first + second * second) - powers)
-    covariance = covariance_scale * (smooth(first * second) - products)
-    ratio = (2.0 * products + c1) * (2.0 * covariance + c2) / ((powers + c1) * (variances + c2))
-    return float(ratio.mean())
+    margin = len(taps) // 2
+    height, width = first.shape[0] - 2 * margin, first.shape[1] - 2 * margin
+    total: float = 0.0
+    for top in range(0, height, _STRIP):
+        strip = slice(top, top + _STRIP + 2 * margin)
+        total += _ssim_sum(
+            first[strip].astype(np.float64),
+            second[strip].astype(np.float64),
+            taps,
+            value_range=value_range,
+            covariance_scale=covariance_scale,
+        )
+    return float(total / (height * width))
+
+
+def _ssim_sum(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    taps: Taps,
+    *,
+    value_range: float,
+    covariance_scale: float,
+) -> float:
+    s, d = first + second, first - second
+    mean_s, mean_d = _smooth(s, taps) ** 2, _smooth(d, taps) ** 2
+    var_s, var_d = _smooth(s * s, taps), _smooth(d * d, taps)
+    var_s -= mean_s
+    var_d -= mean_d
+    # Numerator and denominator of the paper's formula, both times 4.
+    luminance, structure = mean_s - mean_d, var_s - var_d
+    mean_s += mean_d
+    var_s += var_d
+    for term, constant, scale in (
+        (luminance, _K1, 1.0),
+        (mean_s, _K1, 1.0),
+        (structure, _K2, covariance_scale),
+        (var_s, _K2, covariance_scale),
+    ):
+        term *= scale  # noqa: PLW2901 - in place: a new array a step costs more than the arithmetic
+        term += 2.0 * (constant * value_range) ** 2  # noqa: PLW2901 - as above
+    luminance *= structure
+    mean_s *= var_s
+    luminance /= mean_s
+    return float(luminance.sum())
+
+
+def _smooth(plane: NDArray[np.float64], taps: Taps) -> NDArray[np.float64]:
+    margin = len(taps) // 2
+    return np.asarray(cv2.sepFilter2D(plane, cv2.CV_64F, taps, taps))[margin:-margin, margin:-margin]
 
 
 def _check_window(pictures: Pictures, side: int, metric: str) -> None:
@@ -89,12 +119,12 @@ def ssim_rgb_g11(completed: Pictures, original: Pictures) -> Values:
     """
     check_pair(completed, original)
     _check_window(completed, 11, "ssim_rgb_g11")
-    return _each(completed, original, smooth=_gaussian_valid, value_range=255.0, covariance_scale=1.0)
+    return _each(completed, original, _GAUSS11, value_range=255.0)
 
 
 def ssim_uniform(
-    completed: NDArray[np.uint8] | NDArray[np.float64],
-    original: NDArray[np.uint8] | NDArray[np.float64],
+    completed: NDArray[Any],
+    original: NDArray[Any],
     side: int,
     value_range: float,
 ) -> Values:
@@ -117,7 +147,7 @@ def ssim_uniform(
             f"SSIM with a {side}x{side} window needs pictures at least as large, found {completed.shape[1:3]}"
         )
     scale = side**2 / (side**2 - 1)
-    return _each(completed, original, smooth=_uniform_valid(side), value_range=value_range, covariance_scale=scale)
+    return _each(completed, original, np.full(side, 1.0 / side), value_range=value_range, covariance_scale=scale)
 
 
 def ssim_zero_padded(completed: Pictures, original: Pictures) -> Values:
@@ -134,28 +164,35 @@ def ssim_zero_padded(completed: Pictures, original: Pictures) -> Values:
         EvaluationError: another type or shape.
     """
     check_pair(completed, original)
-    return _each(
-        completed / 255.0, original / 255.0, smooth=_gaussian_zero_padded, value_range=1.0, covariance_scale=1.0
-    )
+    frame = ((0, 0), (5, 5), (5, 5), (0, 0))
+    return _each(np.pad(completed / 255.0, frame), np.pad(original / 255.0, frame), _GAUSS11, value_range=1.0)
 
 
 def _each(
-    completed: NDArray[np.uint8] | NDArray[np.float64],
-    original: NDArray[np.uint8] | NDArray[np.float64],
+    completed: NDArray[Any],
+    original: NDArray[Any],
+    taps: Taps,
     *,
-    smooth: Callable[[Plane], Plane],
     value_range: float,
-    covariance_scale: float,
+    covariance_scale: float = 1.0,
 ) -> Values:
+    """Mean over channels, if there are any, of each pair's similarity."""
+    count, height, width = completed.shape[:3]
+    channels = (count, height, width, -1)
     return np.array(
         [
-            similarity(
-                first.astype(np.float64),
-                second.astype(np.float64),
-                smooth=smooth,
-                value_range=value_range,
-                covariance_scale=covariance_scale,
+            np.mean(
+                [
+                    similarity(
+                        first[..., channel],
+                        second[..., channel],
+                        taps,
+                        value_range=value_range,
+                        covariance_scale=covariance_scale,
+                    )
+                    for channel in range(first.shape[-1])
+                ]
             )
-            for first, second in zip(completed, original, strict=True)
+            for first, second in zip(completed.reshape(channels), original.reshape(channels), strict=True)
         ]
     )
