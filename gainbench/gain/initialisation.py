@@ -7,7 +7,8 @@ activation's own second moment for a standard normal input is the q of the next 
 
 The gradient path Pconv_IG(Grad(I')) is special: the variance of Grad(I') depends on how smooth I' is, from half the
 variance of I' (white noise) down to nothing (a flat map). Its share is therefore an upper bound, and the rest must
-carry the flow alone: with a share s > .65 for Pconv_GG, ELU's growing slope near 0 holds the flow at a fixed point above 0.
+carry the flow alone: with a share above .65 for Pconv_GG, ELU's growing slope near 0 holds the flow at a fixed point
+above 0.
 """
 
 import math

@@ -149,6 +149,6 @@ def priority_update(known: KnownMap, window: Window, grad: Tensor, grad_prime: T
         ones = torch.ones(2, 1, window.kernel, window.kernel, dtype=_wide(grad), device=grad.device)
         with torch.autocast(grad.device.type, enabled=False):
             total = mean_gradient(grad) * known.M
-            gradient = F.conv2d(total, ones, padding=window.padding, dilation=window.dilation, groups=2) / window.size
+            gradient = F.conv2d(total, ones, padding=window.padding, dilation=window.dilation, groups=2)
     P = mask_shrinkage_priority(known.M, count, gradient, window=window, form=priority.form, kernel=priority.kernel)
     return KnownMap(shrink(known.M, count, P, priority.delta))

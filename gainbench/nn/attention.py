@@ -168,7 +168,7 @@ class ContextualAttention(nn.Module):
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
         """See ``attend``; in training, scores are computed again in the backward pass instead of being kept."""
         B, _, H, W = x.shape
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
             wide = x if x.dtype == torch.float64 else x.float()
             size = wide.element_size() * (H * W // 4) ** 2
             chunk = max(1, self.chunk_bytes // size)

@@ -50,8 +50,9 @@ def window_sum(M: Tensor, window: Window) -> Tensor:
         (B, 1, H', W'), whole numbers from 0 to ``window.size``, in M's dtype.
     """
     ones = torch.ones(1, 1, window.kernel, window.kernel, dtype=M.dtype, device=M.device)
-    with torch.autocast(M.device.type, enabled=False):
-        return F.conv2d(M, ones, stride=window.stride, padding=window.padding, dilation=window.dilation)
+    total = F.conv2d(M, ones, stride=window.stride, padding=window.padding, dilation=window.dilation)
+    # Under autocast the sum comes in bfloat16, which is exact for whole numbers up to 256.
+    return total.to(M.dtype)
 
 
 class KnownMap:
@@ -76,8 +77,11 @@ class KnownMap:
         return cls(torch.ones(1, 1, *like.shape[2:], dtype=dtype, device=like.device), full=True)
 
     def settled(self) -> "KnownMap":
-        """Itself, or the all-ones mask if no hole is left (reads one number back from the device)."""
-        if self.full or bool((self.M == 0).any()):
+        """Itself, or the all-ones mask if no hole is left (reads one number back from the device).
+
+        On the meta device there is nothing to read: the general path is taken.
+        """
+        if self.full or self.M.is_meta or bool((self.M == 0).any()):
             return self
         return KnownMap.all_known(self.M)
 
