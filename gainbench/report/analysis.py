@@ -6,33 +6,20 @@ metric on one data set, so that a number carries the same marks in every table t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gainbench.errors import ReportError
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo, selected_metrics
-from gainbench.evaluation.stats import (
-    RESAMPLES,
-    Difference,
-    Interval,
-    flips_for,
-    holm,
-    intervals_of_means,
-    paired_differences,
-    separable,
-)
+from gainbench.evaluation.stats import RESAMPLES, Difference, Interval, flips_for, holm, separable
+from gainbench.report.alignment import ALL, Block, aligned, chosen_rows, mean_intervals, paired
 from gainbench.run.store import StoredCell, StoredResults
 from gainbench.spec import BORDERS
 
-ALL = "all"
-"""The name of all bins, or of both border classes, taken together."""
-
-ROW_KEY = ["image_id", "bin", "border"]
+__all__ = ["ALL", "Analysis", "Place", "Score", "SetScore", "best_method", "is_oracle"]
 
 
 @dataclass(frozen=True, order=True)
@@ -81,17 +68,6 @@ class SetScore:
     seeds: int
 
 
-@dataclass
-class _Block:
-    """One data set's numbers, aligned: numbers[method] is (seeds, rows, metrics)."""
-
-    metrics: list[str]
-    photographs: NDArray[np.generic]
-    bins: NDArray[np.generic]
-    borders: NDArray[np.generic]
-    numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-
 class Analysis:
     """Everything the tables and plots of a suite print, computed once from its stored results.
 
@@ -108,12 +84,17 @@ class Analysis:
         self.datasets = _in_order([cell.spec.dataset for cell in stored.cells])
         self.methods = _in_order([cell.spec.method.label for cell in stored.cells])
         self.scores: dict[Place, dict[str, Score]] = {}
-        self._blocks: dict[str, _Block] = {}
+        self._blocks: dict[str, Block] = {}
+        self._bins: dict[str, list[str]] = {}
+        self._borders: dict[str, list[str]] = {}
         asked = [info.id for info in self.asked_metrics if info.per == "picture"]
         for dataset in self.datasets:
             rows = stored.rows[stored.rows["dataset"] == dataset]
             if len(rows):
-                self._blocks[dataset] = _aligned(rows, asked, self.methods)
+                self._bins[dataset] = list(rows.groupby("bin")["bin_lo"].min().sort_values(kind="stable").index)
+                classes = [border for border in BORDERS if (rows["border"] == border).any()]
+                self._borders[dataset] = [*classes, ALL] if len(classes) > 1 else [ALL]
+                self._blocks[dataset] = aligned(rows, asked, self.methods)
                 self.scores |= self._scores(dataset)
         self.set_scores = dict(_set_scores(stored.set_metrics))
 
@@ -129,17 +110,12 @@ class Analysis:
         return [info for info in self.asked_metrics if info.per == per and info.id in present]
 
     def bins(self, dataset: str) -> list[str]:
-        """Bin labels of a data set, smallest holes first."""
-        rows = self.stored.rows[self.stored.rows["dataset"] == dataset]
-        if rows.empty:
-            return []
-        return list(rows.groupby("bin")["bin_lo"].min().sort_values(kind="stable").index)
+        """Bin labels of a data set, smallest holes first; none while no cell is finished."""
+        return self._bins.get(dataset, [])
 
     def borders(self, dataset: str) -> list[str]:
         """Border classes of a data set and then ``all``; ``all`` alone where there is one class only."""
-        rows = self.stored.rows[self.stored.rows["dataset"] == dataset]
-        found = set(rows["border"]) if len(rows) else set()
-        return [*(border for border in BORDERS if border in found), ALL] if len(found) > 1 else [ALL]
+        return self._borders.get(dataset, [ALL])
 
     def cells(self, dataset: str, method: str | None = None) -> list[StoredCell]:
         """The cells of a data set, of one method or of all."""
@@ -154,10 +130,10 @@ class Analysis:
         block = self._blocks[dataset]
         found: dict[str, dict[str, Difference]] = {}
         for bin_ in self.bins(dataset):
-            chosen = _chosen(block, bin_, ALL)
+            chosen = chosen_rows(block, bin_, ALL)
             others = [method for method in self.scores[Place(dataset, metric, bin_, ALL)] if method != reference]
             triples = [(metric, other, reference) for other in others]
-            found[bin_] = {other: gap for (_, other, _), gap in _paired(block, chosen, triples, RESAMPLES)}
+            found[bin_] = {other: gap for (_, other, _), gap in paired(block, chosen, triples, RESAMPLES)}
         return found
 
     def _scores(self, dataset: str) -> dict[Place, dict[str, Score]]:
@@ -166,8 +142,8 @@ class Analysis:
         flips = flips_for(max(1, len(block.numbers) - 1) * len(parts))
         scores: dict[Place, dict[str, Score]] = {}
         for bin_, border in parts:
-            chosen = _chosen(block, bin_, border)
-            intervals = _intervals(block, chosen)
+            chosen = chosen_rows(block, bin_, border)
+            intervals = mean_intervals(block, chosen)
             here = {Place(dataset, metric, bin_, border): found for metric, found in intervals.items() if found}
             scores |= _compared_with_best(block, chosen, here, flips)
         for metric in block.metrics:
@@ -188,58 +164,8 @@ def best_method(intervals: dict[str, Interval], metric: str) -> str | None:
     return (min if METRICS[metric].direction == "lower" else max)(ranked, key=ranked.__getitem__)
 
 
-def _aligned(rows: pd.DataFrame, metrics: list[str], methods: Sequence[str]) -> _Block:
-    """Put the rows of all cells of one data set in one order; a cell without a row has NaN there.
-
-    Raises:
-        ReportError: a cell has two rows for one picture, bin and border class.
-    """
-    present = [metric for metric in metrics if metric in rows and rows[metric].notna().any()]
-    place = rows.groupby(ROW_KEY, sort=True).ngroup().to_numpy()
-    twice = pd.MultiIndex.from_arrays([rows["key"], place]).duplicated()
-    if twice.any():
-        row = rows.loc[rows.index[twice][0], ["method", *ROW_KEY]]
-        raise ReportError(f"two rows where one is expected: {', '.join(map(str, row))}; run the cell again")
-    first = rows.iloc[np.unique(place, return_index=True)[1]]
-    block = _Block(
-        present, first["photograph"].to_numpy(str), first["bin"].to_numpy(str), first["border"].to_numpy(str)
-    )
-    numbers = rows[present].to_numpy(np.float64)
-    for method in methods:
-        cells = [(rows["key"] == key).to_numpy() for key in rows.loc[rows["method"] == method, "key"].unique()]
-        values = np.full((len(cells), len(first), len(present)), np.nan)
-        for seed, cell in enumerate(cells):
-            values[seed, place[cell]] = numbers[cell]
-        if cells:
-            block.numbers[method] = values
-    return block
-
-
-def _chosen(block: _Block, bin_: str, border: str) -> NDArray[np.intp]:
-    every = np.ones(len(block.bins), dtype=bool)
-    in_bin = every if bin_ == ALL else block.bins == bin_
-    in_border = every if border == ALL else block.borders == border
-    return np.flatnonzero(in_bin & in_border)
-
-
-def _intervals(block: _Block, chosen: NDArray[np.intp]) -> dict[str, dict[str, Interval]]:
-    """Metric -> method -> interval of its mean over the chosen rows, for those that have one."""
-    found: dict[str, dict[str, Interval]] = {metric: {} for metric in block.metrics}
-    for _, group in _by_seeds(block.numbers):
-        stacked = np.concatenate([block.numbers[method][:, chosen] for method in group], axis=2)
-        columns = [(method, metric) for method in group for metric in block.metrics]
-        intervals = intervals_of_means(stacked, block.photographs[chosen])
-        for (method, metric), interval in zip(columns, intervals, strict=True):
-            if interval.n:
-                found[metric][method] = interval
-    return {
-        metric: {method: found[metric][method] for method in block.numbers if method in found[metric]}
-        for metric in block.metrics
-    }
-
-
 def _compared_with_best(
-    block: _Block, chosen: NDArray[np.intp], here: dict[Place, dict[str, Interval]], flips: int
+    block: Block, chosen: NDArray[np.intp], here: dict[Place, dict[str, Interval]], flips: int
 ) -> dict[Place, dict[str, Score]]:
     """Scores in the places of one bin and border class, with every ranked method's difference to the best."""
     bests = {place: best_method(found, place.metric) for place, found in here.items()}
@@ -255,28 +181,10 @@ def _compared_with_best(
         if other != best and not is_oracle(other)
     ]
     places = {place.metric: place for place in here}
-    for (metric, other, _), difference in _paired(block, chosen, triples, flips):
+    for (metric, other, _), difference in paired(block, chosen, triples, flips):
         place = places[metric]
         scores[place][other] = Score(here[place][other], difference=difference)
     return scores
-
-
-def _paired(
-    block: _Block, chosen: NDArray[np.intp], triples: Sequence[tuple[str, str, str]], flips: int
-) -> Iterator[tuple[tuple[str, str, str], Difference]]:
-    """For each (metric, a, b) the paired difference a - b over the chosen rows."""
-
-    def seeds(triple: tuple[str, str, str]) -> tuple[int, int]:
-        return len(block.numbers[triple[1]]), len(block.numbers[triple[2]])
-
-    for _, alike in groupby(sorted(triples, key=seeds), key=seeds):
-        group = list(alike)
-        columns = [block.metrics.index(metric) for metric, _, _ in group]
-        a, b = (
-            np.stack([block.numbers[m][:, chosen, c] for m, c in zip(methods, columns, strict=True)], axis=2)
-            for methods in ([first for _, first, _ in group], [second for *_, second in group])
-        )
-        yield from zip(group, paired_differences(a, b, block.photographs[chosen], flips=flips), strict=True)
 
 
 def _mark_ties(scores: dict[Place, dict[str, Score]], places: Sequence[Place]) -> None:
@@ -292,12 +200,6 @@ def _mark_ties(scores: dict[Place, dict[str, Score]], places: Sequence[Place]) -
     real = separable(differences, adjusted)
     for (place, method, score, difference), p, apart in zip(compared, adjusted, real, strict=True):
         scores[place][method] = Score(score.interval, tied=not apart, p=float(p), difference=difference)
-
-
-def _by_seeds(values: dict[str, NDArray[np.float64]]) -> Iterator[tuple[int, list[str]]]:
-    """Methods with as many training runs as one another."""
-    for seeds in sorted({len(array) for array in values.values()}):
-        yield seeds, [method for method, array in values.items() if len(array) == seeds]
 
 
 def _set_scores(records: pd.DataFrame) -> Iterator[tuple[Place, dict[str, SetScore]]]:

@@ -107,7 +107,7 @@ def _section(analysis: Analysis, dataset: str, tables: Sequence[Table], plots: S
         findings=findings(analysis, dataset),
         main=main,
         others=others,
-        plots=[(one, data_uri(one.embedded, "image/svg+xml")) for one in plots if one.dataset == dataset],
+        plots=[(one, data_uri(one.svg.read_bytes(), "image/svg+xml")) for one in plots if one.dataset == dataset],
         sheet=image,
         sheet_label=label,
     )

@@ -97,7 +97,7 @@ def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, o
     A table of one metric (not ``of_all_metrics``) does not list the other metrics that are missing.
     """
     return [
-        *(f"Narrowed: {_sentence(change)}" for change in analysis.stored.resolved.narrowed),
+        *narrowed_notes(analysis),
         *map(_sentence, analysis.stored.resolved.footnotes),
         *marks_notes(analysis, dataset, metrics),
         *set_metric_notes(analysis, dataset, metrics),
@@ -105,6 +105,11 @@ def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, o
         *_capped_notes(analysis, dataset, metrics),
         *_method_notes(analysis, dataset),
     ]
+
+
+def narrowed_notes(analysis: Analysis) -> list[str]:
+    """In what ways less than the suite was run."""
+    return [f"Narrowed: {_sentence(change)}" for change in analysis.stored.resolved.narrowed]
 
 
 def marks_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
-from gainbench.atomic import atomic_path, write_bytes, write_text
+from gainbench.atomic import atomic_path, write_text
 from gainbench.evaluation.metrics.catalogue import MetricInfo
 from gainbench.report.analysis import ALL, Analysis, Place
 from gainbench.report.notes import FLOOR_LABEL
@@ -57,8 +57,6 @@ class PlotFiles:
     csv: Path
     description: str
     paired: bool
-    embedded: bytes
-    """The SVG with letters as text: a third of the file's size, for pages that carry many figures."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +93,10 @@ def _write(analysis: Analysis, dataset: str, info: MetricInfo, folder: Path) -> 
     with mpl.rc_context(RC):
         figure = _drawn(analysis, dataset, info, lines=lines, reference=reference, gaps=gaps)
         FigureCanvasAgg(figure)
-        write_bytes(svg, _svg(figure))
+        with atomic_path(svg) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "gainbench"})
         with atomic_path(png) as temporary:
             figure.savefig(temporary, format="png", dpi=PNG_DPI, metadata={"Software": "gainbench"})
-    with mpl.rc_context({**RC, "svg.fonttype": "none"}):
-        embedded = _svg(figure)
     return PlotFiles(
         dataset=dataset,
         metric=info.id,
@@ -108,14 +105,7 @@ def _write(analysis: Analysis, dataset: str, info: MetricInfo, folder: Path) -> 
         csv=numbers,
         description=f"{info.label} of every method on {dataset} by hole area; the numbers are in {numbers.name}",
         paired=bool(gaps),
-        embedded=embedded,
     )
-
-
-def _svg(figure: Figure) -> bytes:
-    written = io.BytesIO()
-    figure.savefig(written, format="svg", metadata={"Date": None, "Creator": "gainbench"})
-    return written.getvalue()
 
 
 def metric_lines(analysis: Analysis, dataset: str, metric: str) -> dict[str, Line]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo
 from gainbench.report.analysis import ALL, Analysis, Place, Score, SetScore
-from gainbench.report.notes import FLOOR_LABEL, caption, general_notes, problem_notes, state_of
+from gainbench.report.notes import FLOOR_LABEL, caption, general_notes, narrowed_notes, problem_notes, state_of
 from gainbench.report.numbers import (
     NOTHING,
     bracket,
@@ -22,12 +22,15 @@ from gainbench.report.numbers import (
     percent,
     quantity,
 )
+from gainbench.run.store import StoredCell
 
 BORDER_HEADINGS = {
     "clear": "Holes clear of the border",
     "touching": "Holes that may touch the border",
     ALL: "All holes",
 }
+
+COSTS = ("parameters", "MACs", "training", "ms a picture", "peak memory (MiB)")
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 
@@ -159,11 +162,14 @@ def cost_table(analysis: Analysis, dataset: str) -> Table:
     footnotes = _Footnotes()
     rows = []
     for method in analysis.methods:
-        results = [cell.result for cell in analysis.cells(dataset, method) if cell.result is not None]
+        cells = analysis.cells(dataset, method)
+        results = [cell.result for cell in cells if cell.result is not None]
         problems = problem_notes(analysis, dataset, method)
-        if results or problems:
+        if cells:
             note = footnotes.number(" ".join(problems)) if problems else None
-            rows.append(Row(method, _all_costs(results[0].cost if results else {}), note))
+            rows.append(
+                Row(method, _all_costs(results[0].cost), note) if results else _hole(cells[0], len(COSTS), note)
+            )
     devices = {
         f"{cell.result.environment.get('device', 'unknown device')} ({cell.result.environment.get('processor', '?')})"
         for cell in analysis.cells(dataset)
@@ -174,15 +180,22 @@ def cost_table(analysis: Analysis, dataset: str) -> Table:
         dataset=dataset,
         title=f"{dataset}: what a method costs",
         caption=tuple(caption(analysis, dataset, [])[:3]),
-        columns=tuple(map(Column, ("parameters", "MACs", "training", "ms a picture", "peak memory (MiB)"))),
+        columns=tuple(map(Column, COSTS)),
         panels=(Panel(BORDER_HEADINGS[ALL], tuple(rows)),),
         footnotes=tuple(footnotes.texts),
         notes=(
+            *narrowed_notes(analysis),
             "Parameters and multiply-accumulates (MACs): of completing one picture, without what only training uses.",
             "ms a picture: median and quartiles, in batches, without loading and metrics.",
             f"Measured on {listed(sorted(devices))}.",
         ),
     )
+
+
+def _hole(cell: StoredCell, columns: int, note: int | None) -> Row:
+    """The row of a method without numbers: what became of it, and gaps."""
+    gaps = [TableCell(NOTHING)] * (columns - 1)
+    return Row(cell.spec.method.label, (TableCell(state_of(cell)), *gaps), note)
 
 
 def _all_costs(cost: dict[str, float]) -> tuple[TableCell, ...]:
@@ -204,7 +217,8 @@ def dataset_tables(analysis: Analysis, dataset: str) -> list[Table]:
     """The main table, one table per metric, and what the methods cost."""
     infos = [*analysis.metrics(dataset, "picture"), *analysis.metrics(dataset, "set")]
     by_bin = [bin_table(analysis, dataset, info.id) for info in infos]
-    return [main_table(analysis, dataset), *by_bin, cost_table(analysis, dataset)]
+    finished = any(cell.result is not None for cell in analysis.cells(dataset))
+    return [main_table(analysis, dataset), *by_bin, *([cost_table(analysis, dataset)] if finished else [])]
 
 
 def all_tables(analysis: Analysis) -> list[Table]:
@@ -247,8 +261,7 @@ def _panel(analysis: Analysis, dataset: str, border: str, places: Sequence[Place
         problems = problem_notes(analysis, dataset, method)
         note = footnotes.number(" ".join(problems)) if problems else None
         if len(problems) == len(cells):
-            gaps = [TableCell(NOTHING)] * (len(places) + 1)
-            rows.append(Row(method, (TableCell(state_of(cells[0])), *gaps), note))
+            rows.append(_hole(cells[0], len(places) + 2, note))
             continue
         numbers = [_cell(analysis, place, method, digits[column], footnotes) for column, place in enumerate(places)]
         rows.append(Row(method, (*numbers, *_costs(analysis, dataset, method)), note))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from gainbench.report.analysis import Analysis
+from gainbench.report.plots import PlotFiles, write_plots
 from gainbench.run.status import CellStatus
 from gainbench.run.store import (
     CELL_COLUMNS,
@@ -126,6 +127,8 @@ class Bench:
             record = {"metric": "fd_mobilenetv2", "bin": label, "border": "all", "value": fd, "n": n, "floor": 9.25}
             self.sets.append(dict(zip(CELL_COLUMNS, names, strict=True)) | record)
         cost = {"parameters": 14_600_000.0, "macs": 68.2e9} if trained else {"parameters": 0.0, "macs": 0.0}
+        cost |= {"ms_per_image_median": 5.25, "ms_per_image_lower_quartile": 5.1, "ms_per_image_upper_quartile": 6.0}
+        cost["peak_memory_mb"] = 1300.2
         if trained:
             cost |= {"training_iterations": float(self.scale.iterations), "training_seconds": 812.0}
         result = CellResult(
@@ -190,3 +193,8 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> StoredResults:
 @pytest.fixture(scope="session")
 def analysis(three: StoredResults) -> Analysis:
     return Analysis(three)
+
+
+@pytest.fixture(scope="session")
+def drawn(analysis: Analysis, tmp_path_factory: pytest.TempPathFactory) -> list[PlotFiles]:
+    return write_plots(analysis, tmp_path_factory.mktemp("plots"))

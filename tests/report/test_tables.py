@@ -5,7 +5,7 @@ import pytest
 
 from gainbench.report.analysis import Analysis
 from gainbench.report.numbers import NOTHING
-from gainbench.report.tables import Table, all_tables, bin_table, dataset_tables, main_table
+from gainbench.report.tables import Table, all_tables, bin_table, cost_table, dataset_tables, main_table
 from gainbench.run.store import StoredResults
 from gainbench.spec import scales
 
@@ -69,8 +69,9 @@ def test_a_panel_without_any_number_is_left_out(analysis: Analysis) -> None:
 
 def test_every_table_says_what_it_is(analysis: Analysis) -> None:
     tables = dataset_tables(analysis, "photos-230")
-    assert len(tables) == 6
-    for table in tables:
+    assert [table.name for table in tables][-1] == "photos-230-cost"
+    assert len(tables) == 7
+    for table in tables[:-1]:
         caption = " ".join(table.caption)
         for fact in (
             "photos-230", "Scale cpu: 128 x 128 px, base 8", "1,500 iterations of batch 4", "Reduced run",
@@ -79,6 +80,16 @@ def test_every_table_says_what_it_is(analysis: Analysis) -> None:
             assert fact in caption
         for column in table.columns:
             assert column.metric in caption
+
+
+def test_cost_table_has_training_time_and_budget(analysis: Analysis) -> None:
+    table = cost_table(analysis, "photos-230")
+    gain = row(table, "gain")
+    assert (gain["parameters"], gain["MACs"], gain["training"]) == ("14.6 M", "68.2 G", "14 min")
+    assert (gain["ms a picture"], table.pooled.rows[0].cells[3].interval) == ("5.25", "[5.1, 6]")
+    assert gain["peak memory (MiB)"] == "1,300"
+    assert row(table, "telea")["training"] == NOTHING
+    assert "1,500 iterations of batch 4" in " ".join(table.caption)
 
 
 def test_the_papers_own_budget_is_not_called_reduced(bench: MakeBench) -> None:
