@@ -57,9 +57,10 @@ class NvidiaProtocol(BinnedProtocol, FileProtocol):
             block = _block(file.name)
             if in_bin(file.area, BINS[block // 2]):
                 self._blocks[block].append(file.name)
-        self.footnotes = tuple(_differences(folder))
-        for footnote in self.footnotes:
-            logger.warning("%s", footnote)
+        differences = tuple(_differences(folder))
+        self.footnotes = differences + self.footnotes
+        for difference in differences:
+            logger.warning("%s", difference)
 
     def hole(self, image_id: str, bounds: Bounds, border: Border) -> Hole:
         """A keyed choice among the masks of the bin's block; see `MaskProtocol.hole`."""

@@ -91,7 +91,9 @@ def png_files(path: Path | None, protocol: str) -> dict[str, Path]:
         raise MaskError(f"{protocol} reads masks from your own folder: set `path` in the suite's `masks`")
     if not path.is_dir():
         raise MaskError(f"no folder at {path}; {protocol} reads its masks from there")
-    found = {entry.relative_to(path).as_posix(): entry for entry in path.rglob("*") if entry.suffix.lower() == ".png"}
+    # Archives made on macOS hold a hidden twin of every file.
+    visible = (entry for entry in path.rglob("*") if not entry.name.startswith("."))
+    found = {entry.relative_to(path).as_posix(): entry for entry in visible if entry.suffix.lower() == ".png"}
     if not found:
         raise MaskError(f"no PNG in {path}; {protocol} reads its masks from there")
     return {name: found[name] for name in sorted(found)}

@@ -4,6 +4,7 @@ The published generators are written for pictures of 256 pixels. They are drawn 
 to reach the native 512, so that at 256 a hole is what the publication draws.
 """
 
+import itertools
 import math
 from statistics import NormalDist
 from typing import Any, ClassVar, NamedTuple
@@ -28,7 +29,9 @@ def _canvas() -> Canvas:
 
 
 def _doubled(canvas: Canvas) -> BoolArray:
-    return canvas.view(np.bool_).repeat(2, axis=0).repeat(2, axis=1)
+    size = (2 * DRAWN_SIZE, 2 * DRAWN_SIZE)
+    doubled: BoolArray = cv2.resize(canvas, size, interpolation=cv2.INTER_NEAREST).view(np.bool_)
+    return doubled
 
 
 class DrawnProtocol(NaturalProtocol):
@@ -192,14 +195,17 @@ class LamaProtocol(DrawnProtocol):
         raise MaskError(f"{self.name}: a thousand holes in a row hide more than half of the picture")
 
     def _draw_strokes(self, canvas: Canvas, draws: Draws) -> None:
-        for stroke in range(draws.integer(*self.strokes.number)):
-            segments, x, y = draws.integers(
-                np.array([1, 0, 0]), np.array([5, DRAWN_SIZE - 1, DRAWN_SIZE - 1]), 3
-            ).tolist()
-            headings = draws.integers(0, 3, segments).tolist()
-            lengths = draws.integers(10, self.strokes.max_length + 9, segments).tolist()
-            widths = draws.integers(5, self.strokes.max_width + 4, segments).tolist()
-            for heading, length, width in zip(headings, lengths, widths, strict=True):
+        strokes = draws.integer(*self.strokes.number)
+        segments = draws.integers(1, 5, strokes).tolist()
+        starts = draws.integers(0, DRAWN_SIZE - 1, 2 * strokes).tolist()
+        total = sum(segments)
+        headings = draws.integers(0, 3, total).tolist()
+        lengths = draws.integers(10, self.strokes.max_length + 9, total).tolist()
+        widths = draws.integers(5, self.strokes.max_width + 4, total).tolist()
+        drawn = zip(headings, lengths, widths, strict=True)
+        for stroke in range(strokes):
+            x, y = starts[2 * stroke : 2 * stroke + 2]
+            for heading, length, width in itertools.islice(drawn, segments[stroke]):
                 angle = 0.01 + heading
                 if stroke % 2 == 0:
                     angle = 2 * math.pi - angle

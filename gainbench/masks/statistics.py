@@ -41,15 +41,23 @@ def hole_statistics(hole: BoolArray) -> HoleStatistics:
     Args:
         hole: (H, W), True = hole.
     """
-    pixels = np.ascontiguousarray(hole).view(np.uint8)
-    # Only the count is kept: the labels' memory is free again before the distances need theirs.
-    labels = cv2.connectedComponentsWithAlgorithm(pixels, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)[0]
     return HoleStatistics(
-        area=cv2.countNonZero(pixels) / pixels.size,
+        area=np.count_nonzero(hole) / hole.size,
         radius=largest_radius(hole) * 256 / max(hole.shape),
-        components=labels - 1,
+        components=count_components(hole),
         touches_border=bool(hole[0].any() or hole[-1].any() or hole[:, 0].any() or hole[:, -1].any()),
     )
+
+
+def count_components(hole: BoolArray) -> int:
+    """Number of 8-connected pieces of a hole.
+
+    Pieces are counted by their outer contours: following those of smooth holes takes a third of the time of labelling.
+    """
+    framed = cv2.copyMakeBorder(np.ascontiguousarray(hole).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    _, hierarchy = cv2.findContours(framed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    # In this mode contours without a parent are the outer ones of pieces, even of pieces inside of a ring.
+    return 0 if hierarchy is None else int(np.count_nonzero(hierarchy[0, :, 3] < 0))
 
 
 CHAMFER_LEAST = 2.1969 / 5**0.5
@@ -59,39 +67,53 @@ CHAMFER_LEAST = 2.1969 / 5**0.5
 def largest_radius(hole: BoolArray) -> float:
     """Largest Euclidean distance from a hidden pixel to a known one, in pixels; outside the picture counts as known.
 
-    Exact. A chamfer transform, five times as fast as the Euclidean one, bounds every distance from above; the Euclidean
-    one is then taken only where the bound leaves room for the maximum.
+    Exact. A chamfer transform at half the size, a tenth of the work of a Euclidean one, bounds every distance from
+    above; the Euclidean one is then taken only where the bound leaves room for the maximum.
     """
-    framed = cv2.copyMakeBorder(np.ascontiguousarray(hole).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    chamfer = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_5)
+    pixels = np.ascontiguousarray(hole).view(np.uint8)
+    down, across = pixels.shape[0] % 2, pixels.shape[1] % 2
+    framed = cv2.copyMakeBorder(pixels, 2, 2 + down, 2, 2 + across, cv2.BORDER_CONSTANT)
+    # A known pixel of the half size is a block of known pixels, so distances to it bound true ones from above.
+    joined = framed[0::2] | framed[1::2]
+    halved = np.ascontiguousarray(joined[:, 0::2] | joined[:, 1::2])
+    chamfer = cv2.distanceTransform(halved, cv2.DIST_L2, cv2.DIST_MASK_5)
     reach = 0
     largest = 0.0
     while True:
         _, peak, _, (x, y) = cv2.minMaxLoc(chamfer)
-        bound = peak / CHAMFER_LEAST
+        bound = 2 * peak / CHAMFER_LEAST
         # Slack for single precision: squared distances are whole numbers, so the maximum is found all the same.
         if bound < largest * 0.99999 or bound == 0:
             return largest
+        # The first peak bounds every distance; later ones only those that are left.
         reach = reach or math.ceil(bound) + 1
-        inner = max(reach // 2, 8)
-        top, left = max(y - inner - reach, 0), max(x - inner - reach, 0)
-        window = framed[top : y + inner + reach + 1, left : x + inner + reach + 1]
+        inner = max(reach // 8, 4)
+        left, top, right, bottom = max(x - inner, 0), max(y - inner, 0), x + inner + 1, y + inner + 1
+        if largest > 0:
+            rest = (chamfer >= largest * CHAMFER_LEAST * 0.499995).view(np.uint8)
+            rest_left, rest_top, width, height = cv2.boundingRect(rest)
+            # Everything that is left at once, unless it is spread so far that single peaks cost less.
+            if (width + reach) * (height + reach) <= 3 * (2 * inner + reach) ** 2:
+                left, top, right, bottom = rest_left, rest_top, rest_left + width, rest_top + height
+        outer_left, outer_top = max(2 * left - reach, 0), max(2 * top - reach, 0)
+        window = framed[outer_top : 2 * bottom + reach, outer_left : 2 * right + reach]
         # Distances in the window's inner part are true ones: no known pixel that counts is further than ``reach``.
         exact = cv2.distanceTransform(window, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        rows = slice(max(y - inner, 0), y + inner + 1)
-        columns = slice(max(x - inner, 0), x + inner + 1)
-        near = exact[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        near = exact[
+            2 * top - outer_top : 2 * bottom - outer_top,
+            2 * left - outer_left : 2 * right - outer_left,
+        ]
         # Rounding the square undoes OpenCV's single-precision roots, which differ between machines.
         largest = max(largest, math.sqrt(round(float(near.max()) ** 2)))
-        chamfer[rows, columns] = 0
+        chamfer[top:bottom, left:right] = 0
 
 
 def border_class(hole: BoolArray) -> Border:
     """``clear`` if a margin of 50 px (at 512, in proportion at other sizes) is known all round, else ``touching``."""
     height, width = hole.shape
     down, across = CLEAR_MARGIN * height // NATIVE_SIZE, CLEAR_MARGIN * width // NATIVE_SIZE
-    inner = np.count_nonzero(hole[down : height - down, across : width - across])
-    return "clear" if inner == np.count_nonzero(hole) else "touching"
+    margins = (hole[:down], hole[height - down :], hole[:, :across], hole[:, width - across :])
+    return "touching" if any(margin.any() for margin in margins) else "clear"
 
 
 def in_bin(area: float, bounds: tuple[float, float]) -> bool:

@@ -126,6 +126,8 @@ class FileProtocol(MaskProtocol):
         super().__init__(spec)
         self.folder = folder
         self.training = training_holes(spec, folder, training)
+        if spec.training_path is None:
+            self.footnotes += (f"{self.name}: methods are trained on holes of irregular-v1.",)
 
     def _content(self) -> dict[str, object]:
         return {"files": self.folder.sha256, "pairing": self.spec.pairing, "training": self.training.content}
