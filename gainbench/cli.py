@@ -5,17 +5,37 @@ error that a person can act on; 130 for an interrupted run.
 """
 
 import logging
-import os
-import re
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gainbench import console
-from gainbench.errors import AssetError, GainbenchError, SpecError
+from gainbench.errors import GainbenchError, SpecError
+from gainbench.options import (
+    ROOT,
+    Arithmetic,
+    ArithmeticOption,
+    AssetsOption,
+    CheckpointOption,
+    DataOption,
+    DatasetsOption,
+    FidOption,
+    IterationsOption,
+    Listed,
+    MethodsOption,
+    PluginOption,
+    Retry,
+    RootOption,
+    ScaleOption,
+    SeedsOption,
+    StrictOption,
+    SuiteOption,
+    job_count,
+    provide,
+    selection,
+)
 
 INTERRUPTED = 130
 
@@ -28,49 +48,6 @@ app = typer.Typer(
 )
 assets_app = typer.Typer(help="Weights and photographs: list, fetch, verify.", no_args_is_help=True)
 app.add_typer(assets_app, name="assets")
-
-
-class Arithmetic(StrEnum):
-    """Arithmetic of forward passes."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class Retry(StrEnum):
-    """Which unfinished cells are run again."""
-
-    interrupted = "interrupted"
-    failed = "failed"
-
-
-class Listed(StrEnum):
-    """What can be listed."""
-
-    methods = "methods"
-    suites = "suites"
-    datasets = "datasets"
-    masks = "masks"
-    metrics = "metrics"
-
-
-SuiteOption = Annotated[str, typer.Option("--suite", help="a shipped suite (see `list suites`) or a .yaml file")]
-ScaleOption = Annotated[str | None, typer.Option(help="tiny, cpu, gpu, full, or auto: gpu with CUDA, else cpu")]
-IterationsOption = Annotated[int | None, typer.Option(min=0, help="training budget instead of the scale's")]
-MethodsOption = Annotated[list[str] | None, typer.Option(help="only these, as in gain,gain[guidance=canny]")]
-DatasetsOption = Annotated[list[str] | None, typer.Option(help="only these, separated by commas")]
-SeedsOption = Annotated[str | None, typer.Option(help="instead of the suite's, separated by commas")]
-DataOption = Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="where a data set of yours lies")]
-PluginOption = Annotated[Path | None, typer.Option(metavar="FILE", help="a Python file whose methods join the suite")]
-RootOption = Annotated[Path, typer.Option("--out", metavar="ROOT", help="the results root")]
-StrictOption = Annotated[bool, typer.Option("--strict", help="refuse data sets with files that cannot be used")]
-ArithmeticOption = Annotated[Arithmetic, typer.Option(help="arithmetic of forward passes")]
-CheckpointOption = Annotated[float, typer.Option(min=0.0, help="wall time between training checkpoints")]
-FidOption = Annotated[Path | None, typer.Option(metavar="FILE", help="pytorch-fid's Inception weights")]
-AssetsOption = Annotated[Path | None, typer.Option(metavar="FOLDER", help="your own weights and photographs")]
-
-ROOT = Path("results/runs")
 
 
 def main() -> None:
@@ -111,7 +88,7 @@ def run(
     root: RootOption = ROOT,
 ) -> None:
     """Train and evaluate what is not done yet, then build the report. Run again to go on."""
-    _provide(fid_weights, assets_dir)
+    provide(fid_weights, assets_dir)
     from gainbench.run.grid import run_suite
 
     display = console.RunDisplay()
@@ -120,8 +97,8 @@ def run(
             ran = run_suite(
                 suite,
                 root=root,
-                **_selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict),
-                jobs=_jobs(jobs),
+                **selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict),
+                jobs=job_count(jobs),
                 timeout=timeout,
                 precision=precision.value,
                 checkpoint_seconds=checkpoint_seconds,
@@ -154,11 +131,11 @@ def plan(
     root: RootOption = ROOT,
 ) -> None:
     """Show the cells of a suite and how far each is; writes nothing."""
-    _provide(fid_weights, assets_dir)
+    provide(fid_weights, assets_dir)
     from gainbench.run.plan import plan_suite
 
-    selection = _selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict)
-    console.show_plan(plan_suite(suite, root=root, **selection))
+    chosen = selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict)
+    console.show_plan(plan_suite(suite, root=root, **chosen))
 
 
 @app.command()
@@ -184,6 +161,27 @@ def report(
 ) -> None:
     """Build tables, plots, gallery and report.html from stored results; computes nothing."""
     _build_report(root, suite)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="a suite's folder such as results/runs/smoke-tiny, or a method's label")],
+    b: Annotated[str, typer.Argument(help="the same; judged against A")],
+    *,
+    suite: Annotated[str | None, typer.Option(help="the suite that labels belong to, as in smoke-tiny")] = None,
+    metrics: Annotated[str | None, typer.Option(help="separated by commas; default all that both have")] = None,
+    root: RootOption = ROOT,
+) -> None:
+    """Say what is better or worse in B than in A, with intervals; exit code 1 if anything is separably worse."""
+    from gainbench.report.comparison import compare as compare_rows
+    from gainbench.report.comparison import comparison_listing
+    from gainbench.run.store import named_rows
+
+    chosen = metrics.split(",") if metrics else None
+    comparison = compare_rows(named_rows(a, root, suite), named_rows(b, root, suite), metrics=chosen)
+    console.show_table(*comparison_listing(comparison))
+    console.say(f"{len(comparison.regressions)} regressions", "red" if comparison.regressions else "green")
+    raise typer.Exit(1 if comparison.regressions else 0)
 
 
 @app.command(hidden=True)
@@ -218,6 +216,7 @@ def list_things(
     *,
     plugin: PluginOption = None,
     stats: Annotated[str | None, typer.Option(help="of masks: measure the holes of this protocol")] = None,
+    path: Annotated[Path | None, typer.Option(help="of masks: the folder that the protocol reads")] = None,
 ) -> None:
     """List methods with their options, suites, data sets, hole protocols or metrics."""
     from gainbench import listings
@@ -225,7 +224,7 @@ def list_things(
     if stats is not None:
         if what is not Listed.masks:
             raise SpecError("--stats belongs to `list masks`")
-        console.show_table(*listings.hole_statistics_listing(stats), title=stats)
+        console.show_table(*listings.hole_statistics_listing(stats, path), title=stats)
     elif what is Listed.methods:
         from gainbench.registry import installed_methods, plugin_methods
 
@@ -268,7 +267,7 @@ def env() -> None:
 @assets_app.command("list")
 def assets_list(*, assets_dir: AssetsOption = None) -> None:
     """List weights and photographs, their licences, and whether they are at hand."""
-    _provide(None, assets_dir)
+    provide(None, assets_dir)
     from gainbench.listings import assets_listing
 
     console.show_table(*assets_listing())
@@ -304,67 +303,3 @@ def _build_report(root: Path, suite: str | None) -> None:
     paths = build_report(stored, stored.folder)
     files = len(paths.tables) + len(paths.plots) + len(paths.gallery)
     console.show_report(map(rendered, paths.main_tables), paths.html, files)
-
-
-def _selection(  # noqa: PLR0917 - the verbs' options, in the verbs' order
-    scale: str | None,
-    iterations: int | None,
-    methods: list[str] | None,
-    datasets: list[str] | None,
-    seeds: str | None,
-    data: list[str] | None,
-    plugin: Path | None,
-    *,
-    strict: bool,
-) -> dict[str, Any]:
-    """The options that ``run`` and ``plan`` share, as the arguments of ``run_suite`` and ``plan_suite``."""
-    return {
-        "scale": scale,
-        "iterations": iterations,
-        "methods": _split(methods),
-        "datasets": _split(datasets),
-        "seeds": _seeds(seeds),
-        "data_paths": _data_paths(data),
-        "plugin": plugin,
-        "strict": strict,
-    }
-
-
-def _split(texts: list[str] | None) -> list[str] | None:
-    """Split at commas outside of square brackets, which belong to a method's options."""
-    parts = [part.strip() for text in texts or () for part in re.split(r",(?![^\[]*\])", text)]
-    return [part for part in parts if part] or None
-
-
-def _seeds(text: str | None) -> list[int] | None:
-    try:
-        return [int(part) for part in text.split(",")] if text is not None else None
-    except ValueError as error:
-        raise SpecError(f"--seeds {text!r} is not a list of whole numbers such as 0,1,2") from error
-
-
-def _data_paths(pairs: list[str] | None) -> dict[str, Path]:
-    paths = {}
-    for pair in pairs or ():
-        name, equals, path = pair.partition("=")
-        if not (name and equals and path):
-            raise SpecError(f"--data {pair!r} is not NAME=PATH, as in --data celeba-hq=/data/celeba_hq")
-        paths[name] = Path(path)
-    return paths
-
-
-def _jobs(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise SpecError(f"--jobs {text!r} is neither auto nor a number from 1")
-    return int(text)
-
-
-def _provide(fid_weights: Path | None, assets_dir: Path | None) -> None:
-    """Tell this process and the cells it starts where the user's own weights and photographs are."""
-    for path, variable in ((fid_weights, "GAINBENCH_FID_WEIGHTS"), (assets_dir, "GAINBENCH_ASSETS")):
-        if path is not None:
-            if not path.exists():
-                raise AssetError(f"there is nothing at {path}")
-            os.environ[variable] = str(path.expanduser().resolve())

@@ -1,22 +1,22 @@
 """What there is to choose from, as headers and rows: methods, suites, data sets, hole protocols, metrics, assets."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from pydantic_core import PydanticUndefined
 
 from gainbench.assets import available, catalogue
 from gainbench.data import DATASETS
 from gainbench.evaluation.metrics.catalogue import METRICS
-from gainbench.masks import PROTOCOLS, hole_statistics, open_protocol
-from gainbench.spec import MaskSpec, bin_label, load_suite, scales, suite_names
+from gainbench.masks import PROTOCOLS, open_protocol, statistics_table
+from gainbench.spec import MaskSpec, load_suite, scales, suite_names
 
 if TYPE_CHECKING:
     from gainbench.registry import Entry
 
-STATISTICS_IMAGES = 50
-"""Images whose holes are measured: fifty of each bin and border class, a few seconds."""
+STATISTICS_HOLES = 50
+"""Holes measured in each bin and border class: a few seconds."""
 
 
 class Listing(NamedTuple):
@@ -100,36 +100,29 @@ def masks_listing() -> Listing:
     return Listing(("protocol", "needs a folder", "description", "licence"), rows)
 
 
-def hole_statistics_listing(protocol_name: str) -> Listing:
+def hole_statistics_listing(protocol: str, path: Path | None = None) -> Listing:
     """What a protocol's holes measure, by bin and border class: the table that makes protocols comparable.
 
+    Args:
+        protocol: its name.
+        path: the folder of the user's masks, for a protocol that reads them.
+
     Raises:
-        MaskError: no such protocol, or one that needs the user's files.
+        MaskError: no such protocol, or a folder that is missing or not what it must be.
     """
-    protocol = open_protocol(MaskSpec(protocol=protocol_name))
-    measured: dict[tuple[str, str], list[tuple[float, float, int, bool]]] = {}
-    for number in range(STATISTICS_IMAGES * (len(protocol.spec.borders) if protocol.binned else 6)):
-        for bounds, border, hole in protocol.image_holes(f"statistics-{number}"):
-            found = hole_statistics(hole.mask)
-            measured.setdefault((bin_label(bounds), border), []).append(
-                (found.area, found.radius, found.components, found.touches_border)
-            )
-    rows = []
-    for (label, border_name), values in sorted(measured.items()):
-        area, radius, components, touching = (np.asarray(column, dtype=float) for column in zip(*values, strict=True))
-        rows.append(
-            (
-                label,
-                border_name,
-                str(len(values)),
-                f"{area.mean():.3f}",
-                f"{np.median(radius):.1f}",
-                f"{np.median(components):.0f}",
-                f"{touching.mean():.0%}",
-            )
-        )
-    headers = ("bin", "border", "n", "mean area", "median radius (px at 256)", "median components", "touch the border")
-    return Listing(headers, rows)
+    table = statistics_table(open_protocol(MaskSpec(protocol=protocol, path=path)), STATISTICS_HOLES)
+    texts = {
+        "area_mean": "{:.3f}",
+        "radius_median": "{:.1f}",
+        "components_median": "{:.0f}",
+        "touches_border": "{:.0%}",
+        "clear": "{:.0%}",
+    }
+    rows = [
+        tuple(texts.get(str(name), "{}").format(value) for name, value in record.items())
+        for record in table.to_dict("records")
+    ]
+    return Listing(tuple(str(name).replace("_", " ") for name in table.columns), rows)
 
 
 def metrics_listing() -> Listing:

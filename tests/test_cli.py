@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from gainbench import cli
 from gainbench.cli import app, main
-from gainbench.errors import SpecError
 
 RUNNER = CliRunner()
 
@@ -88,25 +86,6 @@ def test_a_broken_plugin_is_listed_with_its_reason(tmp_path):
 def test_options_that_cannot_be_read_are_explained(options, message):
     done = RUNNER.invoke(app, ["plan", "--suite", "smoke", *options])
     assert message in str(done.exception)
-
-
-def test_methods_are_split_outside_of_their_options():
-    texts = ["gain[guidance=canny,base=16],telea", "partial_conv"]
-    assert cli._split(texts) == ["gain[guidance=canny,base=16]", "telea", "partial_conv"]
-    assert cli._split(None) is None
-    assert cli._data_paths(["folder=/a=b", "places2=/c"]) == {"folder": Path("/a=b"), "places2": Path("/c")}
-    assert [cli._jobs("auto"), cli._jobs("3")] == [None, 3]
-    with pytest.raises(SpecError, match="--jobs '0'"):
-        cli._jobs("0")
-
-
-def test_the_users_own_weights_are_told_to_every_cell(tmp_path, monkeypatch):
-    for variable in ("GAINBENCH_FID_WEIGHTS", "GAINBENCH_ASSETS"):
-        monkeypatch.setenv(variable, "before")
-    (tmp_path / "inception.pth").touch()
-    cli._provide(tmp_path / "inception.pth", None)
-    assert cli.os.environ["GAINBENCH_FID_WEIGHTS"] == str(tmp_path / "inception.pth")
-    assert cli.os.environ["GAINBENCH_ASSETS"] == "before"
 
 
 def test_env_says_what_computes():

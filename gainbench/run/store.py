@@ -167,6 +167,29 @@ def read_results(root: Path, suite: ResolvedSuite | str | None = None) -> Stored
     return StoredResults(root, resolved, cells, _stacked(rows, CELL_COLUMNS), _stacked(records, SET_METRIC_COLUMNS))
 
 
+def named_rows(name: str, root: Path, suite: str | None = None) -> pd.DataFrame:
+    """Rows as a person names them: the folder of a suite, or one method of a suite in a results root.
+
+    Args:
+        name: a folder that holds ``suite.json``, such as ``results/runs/smoke-tiny``; or a method's label.
+        root: the results root that a label belongs to.
+        suite: the suite that a label belongs to, as :func:`read_suite` takes it.
+
+    Raises:
+        RunError: neither a folder nor a label, or stored files that are damaged.
+    """
+    folder = Path(name).expanduser()
+    if (folder / SUITE).is_file():
+        return read_results(folder.resolve().parent, folder.resolve().name).rows
+    rows = read_results(root, suite).rows
+    labels = set(rows["method"])
+    if name not in labels:
+        raise RunError(
+            f"{name!r} is neither a suite's folder nor a method with results in {root}; {nearest(name, labels)}"
+        )
+    return rows[rows["method"] == name]
+
+
 def read_cells(root: Path, resolved: ResolvedSuite) -> list[StoredCell]:
     """Every cell of a suite, without its rows; see :func:`read_cell`."""
     return [read_cell(root, spec) for spec in resolved.cells]

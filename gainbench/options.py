@@ -1,0 +1,137 @@
+"""The options that verbs share, and how their text is read."""
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gainbench.errors import AssetError, SpecError
+
+ROOT = Path("results/runs")
+
+
+class Arithmetic(StrEnum):
+    """Arithmetic of forward passes."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Retry(StrEnum):
+    """Which unfinished cells are run again."""
+
+    interrupted = "interrupted"
+    failed = "failed"
+
+
+class Listed(StrEnum):
+    """What can be listed."""
+
+    methods = "methods"
+    suites = "suites"
+    datasets = "datasets"
+    masks = "masks"
+    metrics = "metrics"
+
+
+SuiteOption = Annotated[str, typer.Option("--suite", help="a shipped suite (see `list suites`) or a .yaml file")]
+ScaleOption = Annotated[str | None, typer.Option(help="tiny, cpu, gpu, full, or auto: gpu with CUDA, else cpu")]
+IterationsOption = Annotated[int | None, typer.Option(min=0, help="training budget instead of the scale's")]
+MethodsOption = Annotated[list[str] | None, typer.Option(help="only these, as in gain,gain[guidance=canny]")]
+DatasetsOption = Annotated[list[str] | None, typer.Option(help="only these, separated by commas")]
+SeedsOption = Annotated[str | None, typer.Option(help="instead of the suite's, separated by commas")]
+DataOption = Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="where a data set of yours lies")]
+PluginOption = Annotated[Path | None, typer.Option(metavar="FILE", help="a Python file whose methods join the suite")]
+RootOption = Annotated[Path, typer.Option("--out", metavar="ROOT", help="the results root")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="refuse data sets with files that cannot be used")]
+ArithmeticOption = Annotated[Arithmetic, typer.Option(help="arithmetic of forward passes")]
+CheckpointOption = Annotated[float, typer.Option(min=0.0, help="wall time between training checkpoints")]
+FidOption = Annotated[Path | None, typer.Option(metavar="FILE", help="pytorch-fid's Inception weights")]
+AssetsOption = Annotated[Path | None, typer.Option(metavar="FOLDER", help="your own weights and photographs")]
+
+
+def selection(  # noqa: PLR0917 - the verbs' options, in the verbs' order
+    scale: str | None,
+    iterations: int | None,
+    methods: list[str] | None,
+    datasets: list[str] | None,
+    seeds: str | None,
+    data: list[str] | None,
+    plugin: Path | None,
+    *,
+    strict: bool,
+) -> dict[str, Any]:
+    """The options that ``run`` and ``plan`` share, as the arguments of ``run_suite`` and ``plan_suite``."""
+    return {
+        "scale": scale,
+        "iterations": iterations,
+        "methods": split_labels(methods),
+        "datasets": split_labels(datasets),
+        "seeds": seed_numbers(seeds),
+        "data_paths": named_paths(data),
+        "plugin": plugin,
+        "strict": strict,
+    }
+
+
+def split_labels(texts: list[str] | None) -> list[str] | None:
+    """Methods or data sets: split at commas outside of square brackets, which belong to a method's options."""
+    parts = [part.strip() for text in texts or () for part in re.split(r",(?![^\[]*\])", text)]
+    return [part for part in parts if part] or None
+
+
+def seed_numbers(text: str | None) -> list[int] | None:
+    """Seeds as in ``0,1,2``.
+
+    Raises:
+        SpecError: anything but whole numbers.
+    """
+    try:
+        return [int(part) for part in text.split(",")] if text is not None else None
+    except ValueError as error:
+        raise SpecError(f"--seeds {text!r} is not a list of whole numbers such as 0,1,2") from error
+
+
+def named_paths(pairs: list[str] | None) -> dict[str, Path]:
+    """Data sets' folders as in ``celeba-hq=/data/celeba_hq``.
+
+    Raises:
+        SpecError: a text of another form.
+    """
+    paths = {}
+    for pair in pairs or ():
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise SpecError(f"--data {pair!r} is not NAME=PATH, as in --data celeba-hq=/data/celeba_hq")
+        paths[name] = Path(path)
+    return paths
+
+
+def job_count(text: str) -> int | None:
+    """``auto`` (None) or how many cells run at a time.
+
+    Raises:
+        SpecError: neither ``auto`` nor a number from 1.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise SpecError(f"--jobs {text!r} is neither auto nor a number from 1")
+    return int(text)
+
+
+def provide(fid_weights: Path | None, assets_dir: Path | None) -> None:
+    """Tell this process and the cells it starts where the user's own weights and photographs are.
+
+    Raises:
+        AssetError: there is nothing at a path.
+    """
+    for path, variable in ((fid_weights, "GAINBENCH_FID_WEIGHTS"), (assets_dir, "GAINBENCH_ASSETS")):
+        if path is not None:
+            if not path.exists():
+                raise AssetError(f"there is nothing at {path}")
+            os.environ[variable] = str(path.expanduser().resolve())
