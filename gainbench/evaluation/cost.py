@@ -57,7 +57,8 @@ def count_cost(method: Inpainter, size: int) -> dict[str, float]:
     image = torch.from_numpy(noise) * known
     read, counter = _StoragesRead(), FlopCounterMode(display=False)
     # Not inference mode: there torch hands composite operations over undivided, which the counter does not know.
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), counter, read:
+    forked = [device] if device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices=forked), counter, read:
         method.inpaint(image.to(device), known.to(device))
     used = {
         parameter.untyped_storage().data_ptr(): parameter.numel()

@@ -114,7 +114,7 @@ def evaluate_method(
     if batch < 1:
         raise EvaluationError(f"batch must be at least 1, found {batch}")
     images = _images_of_rows(pictures, pairing)
-    panel = open_panel(metrics, device)
+    panel = open_panel(metrics, device, size=pictures.size)
     stream = _Stream(method, pictures, pairing, images, batch=batch, device=device, precision=precision)
     writer = SampleWriter(pairing.table, samples, samples_dir) if samples and samples_dir else None
     collected = _Collected(len(images), panel, device)
@@ -199,7 +199,8 @@ class _Stream:
     def _complete(self, originals: Pictures, known: Known, rows: list[int]) -> tuple[Pictures, float]:
         whole = torch.from_numpy(originals).to(self.device).permute(0, 3, 1, 2).float() / 255.0
         seen = torch.from_numpy(known).to(self.device)[:, None].float()
-        visible = whole * seen
+        # The method gets tensors of its own: one that works in place changes nothing that is composited or measured.
+        visible, given = whole * seen, seen.clone()
         devices = [self.device] if self.device.type == "cuda" else []
         with (
             torch.inference_mode(),
@@ -209,11 +210,11 @@ class _Stream:
             torch.manual_seed(rows[0])
             self._synchronise()
             began = time.perf_counter()
-            prediction = self.method.inpaint(visible, seen)
+            prediction = self.method.inpaint(visible, given)
             self._synchronise()
             milliseconds = 1000.0 * (time.perf_counter() - began)
         self._check(prediction, whole, rows)
-        outputs = to_uint8(composite(visible, seen, prediction.float()))
+        outputs = to_uint8(composite(whole, seen, prediction.float()))
         return outputs.permute(0, 2, 3, 1).contiguous().cpu().numpy(), milliseconds
 
     def _synchronise(self) -> None:

@@ -58,7 +58,7 @@ def test_frechet_distance_is_thirty_times_quicker_than_pytorch_fid_and_equal() -
 def test_pixel_metrics_are_three_times_quicker_than_a_loop_over_scikit_image() -> None:
     completed, original = pictures(1, 500, 256), pictures(2, 500, 256)
     known = np.random.default_rng(3).random((500, 256, 256)) < 0.7
-    panel = open_panel(["l1_mean", "psnr_rgb", "ssim_rgb_g11"], CPU)
+    panel = open_panel(["l1_mean", "psnr_rgb", "ssim_rgb_g11"], CPU, size=256)
 
     def ours() -> dict[str, float]:
         parts = []
@@ -89,7 +89,7 @@ def test_an_original_under_six_holes_is_embedded_once() -> None:
     originals, completed = pictures(4, 8, 128), pictures(5, 48, 128)
     images = [row // 6 for row in range(48)]
     whole, known = originals[images], np.ones((48, 128, 128), bool)
-    panel = open_panel(["lpips_alex"], CPU)
+    panel = open_panel(["lpips_alex"], CPU, size=128)
     network = load_lpips("alex")
 
     def ours() -> NDArray[np.float64]:

@@ -149,6 +149,20 @@ def test_the_method_sees_zeros_where_pixels_are_hidden_and_the_picture_elsewhere
         assert torch.equal(images[row], torch.from_numpy(expected).permute(2, 0, 1))
 
 
+class InPlace(Gray):
+    def inpaint(self, image, known):
+        image.zero_()
+        known.zero_()
+        return image.fill_(self.level)
+
+
+def test_a_method_that_overwrites_its_inputs_changes_no_known_pixel(pictures):
+    pairs = pairing(pictures)
+    rows = evaluate(InPlace(None, SCALE), pictures, pairs).rows.drop(columns="runtime_ms")
+    expected = evaluate(Gray(None, SCALE), pictures, pairs).rows.drop(columns="runtime_ms")
+    pd.testing.assert_frame_equal(rows, expected, check_exact=True)
+
+
 class PointWise(TrainableInpainter):
     """Its arithmetic does not mix pictures, so that nothing but the harness could make rows depend on a batch."""
 

@@ -24,6 +24,7 @@ class MetricInfo:
         definition: the formula in words, with ranges and conventions.
         reference: what the tests compare the values with.
         asset: name of the weights the metric needs, or None.
+        smallest: side in pixels below which a picture does not hold the metric's window.
     """
 
     id: str
@@ -33,6 +34,7 @@ class MetricInfo:
     definition: str
     reference: str
     asset: str | None = None
+    smallest: int = 1
 
 
 _TABLE = (
@@ -76,6 +78,7 @@ _TABLE = (
         "Gaussian 11x11 window, sigma 1.5, K .01 and .03, population covariance, valid region, range 255, mean of R, G "
         "and B",
         "scikit-image (gaussian_weights, sigma 1.5, use_sample_covariance=False)",
+        smallest=11,
     ),
     MetricInfo(
         "lpips_alex",
@@ -177,6 +180,7 @@ _TABLE = (
         "picture",
         "gray (.2125, .7154, .0721) in [0, 1], uniform 51x51 window, sample covariance, valid region",
         "scikit-image (win_size=51)",
+        smallest=51,
     ),
     MetricInfo(
         "legacy_edgeconnect_mae",
@@ -193,6 +197,7 @@ _TABLE = (
         "picture",
         "RGB, uniform 7x7 window, sample covariance, valid region, range 255, mean of R, G, B",
         "scikit-image (defaults)",
+        smallest=7,
     ),
     MetricInfo(
         "legacy_mmagic_mae",

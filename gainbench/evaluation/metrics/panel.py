@@ -67,7 +67,7 @@ class Panel:
         sets: id of each set metric -> (name of its features, distance).
         lpips: id of each LPIPS -> its network.
         extractors: name of features -> what computes them.
-        missing: id of each metric whose weights are missing -> why, and how to get them.
+        missing: id of each metric that cannot be computed -> why, and how to get what it needs.
         seconds: what each per-picture metric and each extractor took so far.
     """
 
@@ -134,12 +134,13 @@ class Panel:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def open_panel(metrics: Sequence[str], device: torch.device) -> Panel:
+def open_panel(metrics: Sequence[str], device: torch.device, *, size: int) -> Panel:
     """Load what the metrics need. A metric whose weights are missing is named, never replaced by another network.
 
     Args:
         metrics: ids of the catalogue.
         device: where networks run.
+        size: the pictures' side in pixels; a metric whose window is larger is missing too.
 
     Raises:
         EvaluationError: an unknown id.
@@ -147,6 +148,11 @@ def open_panel(metrics: Sequence[str], device: torch.device) -> Panel:
     panel = Panel()
     absent: dict[str | None, str] = {}
     for info in selected_metrics(metrics):
+        if size < info.smallest:
+            panel.missing[info.id] = (
+                f"needs pictures of at least {info.smallest} px, these have {size}: use a larger scale"
+            )
+            continue
         # Weights that could not be had once are not tried, and waited for, again.
         if info.asset in absent:
             panel.missing[info.id] = absent[info.asset]

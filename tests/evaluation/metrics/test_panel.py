@@ -27,7 +27,7 @@ def test_every_metric_of_the_catalogue_is_computed_here_and_nothing_else():
 
 def test_each_id_gets_its_own_function_in_the_order_asked_for():
     completed, original, known = rows(0, 3)
-    panel = open_panel(["psnr_rgb", "l1_hole"], CPU)
+    panel = open_panel(["psnr_rgb", "l1_hole"], CPU, size=64)
     values = panel.measure(completed, original, known, [0, 1, 2])
     assert list(values) == ["psnr_rgb", "l1_hole"]
     assert (values["psnr_rgb"] == psnr_rgb(completed, original)).all()
@@ -37,7 +37,7 @@ def test_each_id_gets_its_own_function_in_the_order_asked_for():
 
 def test_an_unknown_metric_is_refused():
     with pytest.raises(EvaluationError, match="no metric named"):
-        open_panel(["l1_mean", "lpips_squeeze"], CPU)
+        open_panel(["l1_mean", "lpips_squeeze"], CPU, size=64)
 
 
 def test_missing_weights_are_said_once_per_metric_and_asked_for_once(monkeypatch):
@@ -48,7 +48,7 @@ def test_missing_weights_are_said_once_per_metric_and_asked_for_once(monkeypatch
         raise AssetError(f"asset {name} is missing; run gainbench assets fetch {name}")
 
     monkeypatch.setattr("gainbench.evaluation.metrics.features.asset_path", absent)
-    panel = open_panel(["fid", "fid_pytorch", "kid_mobilenetv2", "fd_mobilenetv2", "l1_mean"], CPU)
+    panel = open_panel(["fid", "fid_pytorch", "kid_mobilenetv2", "fd_mobilenetv2", "l1_mean"], CPU, size=64)
     assert set(panel.missing) == {"fid", "fid_pytorch", "kid_mobilenetv2", "fd_mobilenetv2"}
     assert "assets fetch inception-fid" in panel.missing["fid_pytorch"]
     assert "assets fetch mobilenet-v2" in panel.missing["fd_mobilenetv2"]
@@ -56,6 +56,22 @@ def test_missing_weights_are_said_once_per_metric_and_asked_for_once(monkeypatch
     assert panel.pictures == ["l1_mean"]
     assert not panel.sets
     assert not panel.extractors
+
+
+def test_a_metric_whose_window_does_not_fit_is_missing_and_says_the_sizes():
+    panel = open_panel(["legacy_edgeconnect_ssim", "ssim_rgb_g11"], CPU, size=48)
+    assert panel.pictures == ["ssim_rgb_g11"]
+    assert "at least 51 px, these have 48" in panel.missing["legacy_edgeconnect_ssim"]
+
+
+@pytest.mark.parametrize("metric", [info.id for info in METRICS.values() if info.smallest > 1])
+def test_the_smallest_side_is_the_one_that_the_metric_still_takes(metric):
+    smallest = METRICS[metric].smallest
+    function = panel_module._WHOLE[metric]
+    completed, original, _ = rows(2, 1, size=smallest)
+    assert np.isfinite(function(completed, original)).all()
+    with pytest.raises(EvaluationError, match=f"{smallest}x{smallest}"):
+        function(completed[:, 1:], original[:, 1:])
 
 
 @pytest.mark.assets
@@ -66,7 +82,7 @@ def test_shared_originals_are_embedded_once_and_give_the_same_values(monkeypatch
     completed, original, known = rows(1, 6)
     images = [7, 7, 7, 3, 3, 9]
     original = original[[0, 0, 0, 1, 1, 2]]
-    panel = open_panel(["lpips_alex"], CPU)
+    panel = open_panel(["lpips_alex"], CPU, size=64)
     parts = [
         panel.measure(completed[part], original[part], known[part], images[part])["lpips_alex"]
         for part in (slice(0, 2), slice(2, 4), slice(4, 6))

@@ -1,3 +1,4 @@
+import functools
 import socket
 
 import lpips
@@ -18,6 +19,11 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def alex():
     return Lpips("alex", CPU)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return functools.cache(load_lpips)
 
 
 def photograph(asset, pattern):
@@ -42,14 +48,14 @@ SCENES = ("photos-230", "classification/**/11.jpg", "classification/**/23.jpg")
         pytest.param("vgg", SCENES, 0.7470, marks=pytest.mark.slow),
     ],
 )
-def test_distances_of_photographs_are_the_published_weights_distances(trunk, pair, expected):
+def test_distances_of_photographs_are_the_published_weights_distances(networks, trunk, pair, expected):
     first, second = (lpips.im2tensor(photograph(pair[0], pattern)) for pattern in pair[1:])
     with torch.inference_mode():
-        assert load_lpips(trunk)(first, second).item() == pytest.approx(expected, abs=6e-5)
+        assert networks(trunk)(first, second).item() == pytest.approx(expected, abs=6e-5)
 
 
-def test_distances_equal_the_packages_own_forward_pass(alex):
-    network = load_lpips("alex")
+def test_distances_equal_the_packages_own_forward_pass(alex, networks):
+    network = networks("alex")
     first, second = pictures(0, 6), pictures(1, 6)
     with torch.inference_mode():
         tensors = [torch.cat([lpips.im2tensor(picture) for picture in batch]) for batch in (first, second)]
@@ -57,10 +63,10 @@ def test_distances_equal_the_packages_own_forward_pass(alex):
     assert alex(first, second) == pytest.approx(reference, abs=1e-6)
 
 
-def test_the_packages_heads_are_those_of_the_checkpoint():
+def test_the_packages_heads_are_those_of_the_checkpoint(networks):
     for trunk, asset in (("alex", "lpips-alexnet"), ("vgg", "lpips-vgg16")):
         heads = load_jax_checkpoint(asset_path(asset))
-        for index, head in enumerate(load_lpips(trunk).lins):
+        for index, head in enumerate(networks(trunk).lins):
             (weight,) = head.parameters()
             wanted = heads[f"NetLinLayer_{index}"]["Conv_0"]["kernel"].transpose(3, 2, 0, 1)
             assert np.array_equal(weight.detach().numpy(), wanted)
