@@ -63,8 +63,9 @@ def open_folder(path: Path | None, protocol: str, *, invert: bool | None, group:
     Raises:
         MaskError: no folder, no PNG in it, a file that is not a mask, inverted polarity.
     """
-    paths = png_files(path, protocol)
-    assert path is not None  # noqa: S101 - png_files refuses None
+    if path is None:
+        raise MaskError(f"{protocol} reads masks from your own folder: set `path` in the suite's `masks`")
+    paths = _png_files(path, protocol)
     key = content_hash([protocol, invert is True, str(path.resolve()), _stamps(paths)])
     remembered = cache_folder() / "masks" / f"{key}.json"
     folder = _recall(remembered, path)
@@ -81,31 +82,13 @@ def open_folder(path: Path | None, protocol: str, *, invert: bool | None, group:
     return folder
 
 
-def png_files(path: Path | None, protocol: str) -> dict[str, Path]:
-    """The PNG files below a folder by relative name, sorted.
-
-    Raises:
-        MaskError: no folder, or no PNG in it.
-    """
-    if path is None:
-        raise MaskError(f"{protocol} reads masks from your own folder: set `path` in the suite's `masks`")
-    if not path.is_dir():
-        raise MaskError(f"no folder at {path}; {protocol} reads its masks from there")
-    # Archives made on macOS hold a hidden twin of every file.
-    visible = (entry for entry in path.rglob("*") if not entry.name.startswith("."))
-    found = {entry.relative_to(path).as_posix(): entry for entry in visible if entry.suffix.lower() == ".png"}
-    if not found:
-        raise MaskError(f"no PNG in {path}; {protocol} reads its masks from there")
-    return {name: found[name] for name in sorted(found)}
-
-
-def file_hashes(path: Path | None, protocol: str) -> dict[str, str]:
+def file_hashes(path: Path, protocol: str) -> dict[str, str]:
     """blake2b of every PNG file's bytes by relative name, remembered while sizes and times of modification stay.
 
     Raises:
         MaskError: no folder, or no PNG in it.
     """
-    paths = png_files(path, protocol)
+    paths = _png_files(path, protocol)
     key = content_hash(["bytes", str(path), _stamps(paths)])
     remembered = cache_folder() / "masks" / f"{key}.json"
     try:
@@ -117,6 +100,18 @@ def file_hashes(path: Path | None, protocol: str) -> dict[str, str]:
         except OSError as error:
             logger.info("what %s holds is not remembered: %s", path, error)
     return hashes
+
+
+def _png_files(path: Path, protocol: str) -> dict[str, Path]:
+    """The PNG files below a folder by relative name, sorted."""
+    if not path.is_dir():
+        raise MaskError(f"no folder at {path}; {protocol} reads masks from there")
+    # Archives made on macOS hold a hidden twin of every file.
+    visible = (entry for entry in path.rglob("*") if not entry.name.startswith("."))
+    found = {entry.relative_to(path).as_posix(): entry for entry in visible if entry.suffix.lower() == ".png"}
+    if not found:
+        raise MaskError(f"no PNG in {path}; {protocol} reads masks from there")
+    return {name: found[name] for name in sorted(found)}
 
 
 def _stamps(paths: dict[str, Path]) -> list[list[object]]:

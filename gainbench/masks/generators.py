@@ -6,6 +6,7 @@ to reach the native 512, so that at 256 a hole is what the publication draws.
 
 import itertools
 import math
+from abc import abstractmethod
 from statistics import NormalDist
 from typing import Any, ClassVar, NamedTuple
 
@@ -46,9 +47,9 @@ class DrawnProtocol(NaturalProtocol):
         draws = Draws(self.name, self.version, "training", self.spec.seed, seed, sample)
         return ~resize_nearest(_doubled(self._training_canvas(draws)), size)
 
+    @abstractmethod
     def _canvas(self, draws: Draws) -> Canvas:
         """A test hole: uint8 (256, 256), 1 = hole."""
-        raise NotImplementedError
 
     def _training_canvas(self, draws: Draws) -> Canvas:
         """A training hole, as `_canvas`."""

@@ -1,6 +1,7 @@
 """Training holes where the test holes are a user's files: other files of his, or ``irregular-v1``; never the same."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -46,9 +47,8 @@ class FileTraining(TrainingHoles):
         MaskError: no such folder, or a file that is also a test mask.
     """
 
-    def __init__(self, spec: MaskSpec, test: MaskFolder) -> None:
-        assert spec.training_path is not None  # noqa: S101 - `training_holes` asks first
-        self._path = spec.training_path
+    def __init__(self, path: Path, spec: MaskSpec, test: MaskFolder) -> None:
+        self._path = path
         self._seed = spec.seed
         self._invert = bool(spec.invert)
         hashes = file_hashes(self._path, spec.protocol)
@@ -116,7 +116,7 @@ class NvidiaTraining(FileTraining):
 
 def training_holes(spec: MaskSpec, test: MaskFolder, files: type[FileTraining]) -> TrainingHoles:
     """The suite's ``training_path`` read by ``files``, or ``irregular-v1`` where there is none."""
-    return DrawnTraining(spec.seed) if spec.training_path is None else files(spec, test)
+    return DrawnTraining(spec.seed) if spec.training_path is None else files(spec.training_path, spec, test)
 
 
 class FileProtocol(MaskProtocol):
