@@ -14,7 +14,7 @@ from torch import Tensor
 from gainbench.data import open_dataset
 from gainbench.errors import GainbenchError, MethodError
 from gainbench.masks import open_protocol
-from gainbench.methods import Batch, Inpainter, Phase, TrainableInpainter, composite
+from gainbench.methods import Batch, Inpainter, TrainableInpainter, composite
 from gainbench.registry import build_method, plugin_methods
 from gainbench.spec import MaskSpec, MethodSpec, Scale, scales
 from gainbench.training import load_weights, save_weights, train
@@ -208,10 +208,12 @@ def _every_parameter_learns(subject: _Subject) -> str:
         parameters = [parameter for module in phase.modules for parameter in module.parameters()]
         loss = torch.stack(list(phase.loss(Batch(subject.image, subject.known), 0).values())).sum()
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        # A bias may get an exact zero at first: a hinge discriminator's last one does, real and fake cancel inside the
+        # margin. A weight that gets one is dead.
         learning |= {
             id(parameter)
             for parameter, gradient in zip(parameters, gradients, strict=True)
-            if gradient is not None and bool(gradient.abs().sum() > 0)
+            if gradient is not None and (parameter.dim() <= 1 or bool(gradient.abs().sum() > 0))
         }
     idle = sorted(name for key, name in names.items() if key not in learning)
     if idle:
