@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic_core import PydanticUndefined
 
@@ -110,7 +110,9 @@ def hole_statistics_listing(protocol: str, path: Path | None = None) -> Listing:
     Raises:
         MaskError: no such protocol, or a folder that is missing or not what it must be.
     """
-    table = statistics_table(open_protocol(MaskSpec(protocol=protocol, path=path)), STATISTICS_HOLES)
+    # How a folder's masks are given to images plays no part here, but the protocol wants it said.
+    pairing: Literal["hash"] | None = "hash" if protocol == "folder" else None
+    table = statistics_table(open_protocol(MaskSpec(protocol=protocol, path=path, pairing=pairing)), STATISTICS_HOLES)
     texts = {
         "area_mean": "{:.3f}",
         "radius_median": "{:.1f}",
