@@ -19,7 +19,11 @@ from gainbench.report.alignment import ALL, Block, aligned, chosen_rows, mean_in
 from gainbench.run.store import StoredCell, StoredResults
 from gainbench.spec import BORDERS
 
-__all__ = ["ALL", "Analysis", "Place", "Score", "SetScore", "best_method", "is_oracle"]
+__all__ = ["ALL", "FEW_PICTURES", "Analysis", "Place", "Score", "SetScore", "best_method", "is_oracle"]
+
+
+FEW_PICTURES = 2000
+"""Below this many pictures the Frechet distance is mostly bias and KID leads."""
 
 
 @dataclass(frozen=True, order=True)
@@ -105,9 +109,20 @@ class Analysis:
         return sorted(asked, key=lambda info: list(METRICS).index(info.id))
 
     def metrics(self, dataset: str, per: str) -> list[MetricInfo]:
-        """The ``picture`` or ``set`` metrics that at least one method has on a data set."""
+        """The ``picture`` or ``set`` metrics that at least one method has on a data set, the more telling ones first.
+
+        Among set metrics KID leads while the sets are too small for a Frechet distance.
+        """
         present = {place.metric for place in (*self.scores, *self.set_scores) if place.dataset == dataset}
-        return [info for info in self.asked_metrics if info.per == per and info.id in present]
+        found = [info for info in self.asked_metrics if info.per == per and info.id in present]
+        return sorted(found, key=lambda info: not info.id.startswith("kid")) if self.few_pictures(dataset) else found
+
+    def few_pictures(self, dataset: str) -> bool:
+        """Whether the largest set of pictures of a data set is so small that a Frechet distance is mostly bias."""
+        sizes = [
+            score.n for place, found in self.set_scores.items() if place.dataset == dataset for score in found.values()
+        ]
+        return max(sizes, default=FEW_PICTURES) < FEW_PICTURES
 
     def bins(self, dataset: str) -> list[str]:
         """Bin labels of a data set, smallest holes first; none while no cell is finished."""

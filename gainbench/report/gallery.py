@@ -34,6 +34,7 @@ HATCH = ((150, 150, 150), (200, 200, 200))
 """The two grays of the stripes that stand for a hole: no photograph looks like that."""
 
 STRIPE = 6
+"""Width of a stripe in pixels of the sheet."""
 
 INDEX = "samples.json"
 
@@ -77,13 +78,19 @@ def publishable(analysis: Analysis, dataset: str) -> bool:
 
 
 def contact_sheet(
-    analysis: Analysis, dataset: str, *, side: int | None = None, one_a_bin: bool = False
+    analysis: Analysis,
+    dataset: str,
+    *,
+    methods: Sequence[str] | None = None,
+    side: int | None = None,
+    one_a_bin: bool = False,
 ) -> Sheet | None:
     """Lay out the kept outputs of a data set.
 
     Args:
         analysis: the suite's results.
         dataset: whose outputs.
+        methods: the columns; None takes every method with outputs.
         side: pixels of a picture's side on the sheet; None keeps the pictures' own (enlarged if small).
         one_a_bin: one row for each bin, each of another picture where there are enough.
 
@@ -97,10 +104,12 @@ def contact_sheet(
         return None
     cells = _first_cells(analysis, dataset)
     listed = {method: _samples(cell) for method, cell in cells.items()}
-    shown = [method for method in analysis.methods if listed.get(method)]
+    kept = [method for method in analysis.methods if listed.get(method)]
+    shown = [method for method in kept if methods is None or method in methods]
     if not shown:
         return None
-    common = set.intersection(*(set(listed[method]) for method in shown))
+    # What all of them kept, whichever are asked for: sheets of some methods show the same pictures.
+    common = set.intersection(*(set(listed[method]) for method in kept))
     order = {bin_: place for place, bin_ in enumerate(analysis.bins(dataset))}
     samples = sorted(common, key=lambda sample: (order.get(sample.bin, len(order)), sample))
     if one_a_bin:
@@ -154,10 +163,11 @@ def _one_a_bin(samples: Sequence[Sample]) -> list[Sample]:
     return list(chosen.values())
 
 
-def _pictures(sample: Sample, cells: Sequence[StoredCell]) -> list[Pixels]:
+def _pictures(sample: Sample, cells: Sequence[StoredCell]) -> tuple[Pixels, list[Pixels]]:
+    """The hole, and what stands in the row: the original for the input, the outputs, the original."""
     original = _read(cells[0], sample, "original", "RGB")
-    hole = _read(cells[0], sample, "known", "L") > 127
-    return [_with_hole(original, hole), *(_read(cell, sample, "completed", "RGB") for cell in cells), original]
+    outputs = [_read(cell, sample, "completed", "RGB") for cell in cells]
+    return _read(cells[0], sample, "known", "L"), [original, *outputs, original]
 
 
 def _read(cell: StoredCell, sample: Sample, what: str, mode: str) -> Pixels:
@@ -169,15 +179,16 @@ def _read(cell: StoredCell, sample: Sample, what: str, mode: str) -> Pixels:
         raise ReportError(f"{path} is missing or damaged ({error}); run the cell again") from error
 
 
-def _with_hole(original: Pixels, hole: NDArray[np.bool_]) -> Pixels:
-    """The picture with diagonal stripes where pixels are hidden."""
-    rows, columns = np.indices(hole.shape)
+def _hide(picture: Image.Image, hole: Pixels) -> None:
+    """Draw diagonal stripes over the pixels that are hidden (white in ``hole``)."""
+    rows, columns = np.indices((picture.height, picture.width))
     stripes = np.array(HATCH, dtype=np.uint8)[(rows + columns) // STRIPE % 2]
-    return np.where(hole[..., None], stripes, original)
+    hidden = Image.fromarray(hole).resize(picture.size, Image.Resampling.NEAREST)
+    picture.paste(Image.fromarray(stripes), (0, 0), hidden)
 
 
 def _laid_out(
-    rows: Sequence[Sequence[Pixels]], columns: Sequence[str], labels: Sequence[str], side: int | None
+    rows: Sequence[tuple[Pixels, list[Pixels]]], columns: Sequence[str], labels: Sequence[str], side: int | None
 ) -> Image.Image:
     native = rows[0][0].shape[0]
     if side is None:
@@ -192,13 +203,15 @@ def _laid_out(
             align="center",
         )  # fmt: skip
     enlarged = Image.Resampling.NEAREST if side % native == 0 else Image.Resampling.LANCZOS
-    for line, (pictures, label) in enumerate(zip(rows, labels, strict=True)):
+    for line, ((hole, pictures), label) in enumerate(zip(rows, labels, strict=True)):
         top = HEADER + line * (side + GAP)
         draw.multiline_text((0, top + side // 2), label, INK, _font(label, MARGIN - 8), anchor="lm", spacing=3)
         for place, pixels in enumerate(pictures):
             picture = Image.fromarray(pixels)
             if picture.size != (side, side):
                 picture = picture.resize((side, side), enlarged)
+            if place == 0:
+                _hide(picture, hole)
             sheet.paste(picture, (MARGIN + place * (side + GAP), top))
     return sheet
 
@@ -214,4 +227,4 @@ def _font(text: str, width: int) -> ImageFont.FreeTypeFont:
 
 
 def _row_label(sample: Sample) -> str:
-    return f"{percent(sample.bin)} %\n{sample.border}\n{sample.image_id[-14:]}"
+    return f"{percent(sample.bin)} %\n{sample.border}\n{sample.image_id.rpartition('/')[2][-16:]}"

@@ -2,11 +2,12 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import numpy as np
 
 import gainbench
 from gainbench.atomic import write_text
@@ -25,6 +26,9 @@ TEMPLATE = "template.html"
 
 SHEET_SIDE = 128
 """Pixels of a picture on the page's contact sheet; the sheet beside the page has them whole."""
+
+SHEET_METHODS = 8
+"""Methods on one sheet of the page; more would be too small to judge."""
 
 SHEET_QUALITY = 82
 
@@ -50,8 +54,7 @@ class Section:
     main: Table
     others: list[Table]
     plots: list[tuple[PlotFiles, str]]
-    sheet: str
-    sheet_label: str
+    sheets: list[tuple[str, str]]
 
 
 def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> Path:
@@ -95,22 +98,29 @@ def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots
 
 def _section(analysis: Analysis, dataset: str, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> Section:
     main, *others = [table for table in tables if table.dataset == dataset]
-    sheet = contact_sheet(analysis, dataset, side=SHEET_SIDE, one_a_bin=True)
-    image, label = "", ""
-    if sheet is not None:
-        written = io.BytesIO()
-        sheet.image.save(written, format="WEBP", quality=SHEET_QUALITY)
-        image = data_uri(written.getvalue(), "image/webp")
-        label = f"One hole of each size from {dataset}: input, {', '.join(sheet.methods)}, original; seed {sheet.seed}"
     return Section(
         name=dataset,
         findings=findings(analysis, dataset),
         main=main,
         others=others,
         plots=[(one, data_uri(one.svg.read_bytes(), "image/svg+xml")) for one in plots if one.dataset == dataset],
-        sheet=image,
-        sheet_label=label,
+        sheets=list(_sheets(analysis, dataset)),
     )
+
+
+def _sheets(analysis: Analysis, dataset: str) -> Iterator[tuple[str, str]]:
+    """Contact sheets as (address, description), a few methods on each."""
+    methods = [method for method in analysis.methods if analysis.cells(dataset, method)]
+    # As even as can be: 18 methods make three sheets of six, not two of eight and one of two.
+    sheets = -(-len(methods) // SHEET_METHODS)
+    for part in np.array_split(np.array(methods, dtype=object), sheets):
+        some = [str(method) for method in part]
+        sheet = contact_sheet(analysis, dataset, methods=some, side=SHEET_SIDE, one_a_bin=True)
+        if sheet is not None:
+            written = io.BytesIO()
+            sheet.image.save(written, format="WEBP", quality=SHEET_QUALITY)
+            shown = ", ".join(("input", *sheet.methods, "original"))
+            yield data_uri(written.getvalue(), "image/webp"), f"{dataset}: {shown}; training seed {sheet.seed}"
 
 
 def findings(analysis: Analysis, dataset: str) -> list[Finding]:

@@ -6,7 +6,7 @@ failed; what the marks mean and what they do not.
 
 from collections.abc import Sequence
 
-from gainbench.report.analysis import Analysis, is_oracle
+from gainbench.report.analysis import ALL, FEW_PICTURES, Analysis, is_oracle
 from gainbench.report.numbers import count, counted, listed
 from gainbench.run.store import StoredCell
 from gainbench.spec import CellResult, Scale, scales
@@ -16,9 +16,6 @@ PAPER_SCALE = "full"
 
 FEW_PHOTOGRAPHS = 20
 """Below this many clusters a bootstrap interval is visibly too narrow."""
-
-FEW_PICTURES = 2000
-"""Below this many pictures the Frechet distance is mostly bias and KID leads."""
 
 PRIORITY_SIZE = 128
 """Below this side in pixels the hole is closed before the mask-shrinkage priority has anything to decide."""
@@ -99,7 +96,7 @@ def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, o
     return [
         *narrowed_notes(analysis),
         *map(_sentence, analysis.stored.resolved.footnotes),
-        *marks_notes(analysis, dataset, metrics),
+        *marks_notes(analysis, dataset, metrics, pooled_bins=of_all_metrics),
         *set_metric_notes(analysis, dataset, metrics),
         *(missing_notes(analysis, dataset) if of_all_metrics else []),
         *_capped_notes(analysis, dataset, metrics),
@@ -112,12 +109,12 @@ def narrowed_notes(analysis: Analysis) -> list[str]:
     return [f"Narrowed: {_sentence(change)}" for change in analysis.stored.resolved.narrowed]
 
 
-def marks_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
+def marks_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, pooled_bins: bool) -> list[str]:
     """What brackets, bold and underline mean, and how far the intervals reach."""
     scores = [
         score
         for place, found in analysis.scores.items()
-        if place.dataset == dataset and place.metric in metrics
+        if place.dataset == dataset and place.metric in metrics and (place.bin == ALL or not pooled_bins)
         for score in found.values()
     ]
     if not scores:
@@ -148,8 +145,7 @@ def set_metric_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -
         f"{names}: one value for each set of pictures, without interval or test; its bias changes with n.",
         f"{FLOOR_LABEL.capitalize()}: the same distance between the originals and as many other real pictures.",
     ]
-    most = max(score.n for place in places for score in analysis.set_scores[place].values())
-    if most < FEW_PICTURES:
+    if analysis.few_pictures(dataset):
         notes.append(
             f"With n below {count(FEW_PICTURES)} a Frechet distance is mostly bias: read KID first, where it is given."
         )
@@ -212,5 +208,10 @@ def _finished(cells: Sequence[StoredCell]) -> list[tuple[StoredCell, CellResult]
 
 
 def _sentence(text: str) -> str:
-    stripped = text.strip()
-    return stripped if stripped.endswith((".", "!", "?")) else f"{stripped}."
+    """What an error explains over several lines, perhaps as a list, in one line that ends with a full stop."""
+    joined = ""
+    for line in text.split("\n"):
+        part = " ".join(line.split())
+        between = " " if joined.endswith((".", ":")) else "; " if part.startswith("- ") else ". "
+        joined += (between if joined else "") + part.removeprefix("- ")
+    return joined if joined.endswith((".", "!", "?")) else f"{joined}."

@@ -36,12 +36,12 @@ LEFT, PANEL, BETWEEN, LEADER = 0.62, 3.5, 0.72, 0.42
 """Inches from left to right: tick labels, a panel, the space between panels, from the last panel to the labels."""
 
 TOP, HEIGHT, BOTTOM, LINE = 0.42, 2.75, 0.54, 0.16
-"""Inches from top to bottom: title, panel, axis label, a line of the footer."""
+"""Inches from top to bottom: title, panel (at least), axis label, a line of the footer."""
 
 LABEL_SIZE, FOOTER_SIZE = 8.5, 7.5
 
-LABEL_GAP = 0.062
-"""Least distance of two direct labels, as a share of the axes' height."""
+LABEL_GAP = 0.17
+"""Inches between two direct labels, at least; a panel grows where they would not fit beside it."""
 
 NAN = float("nan")
 
@@ -166,35 +166,32 @@ def _drawn(
     panels, footer = 2 if gaps else 1, _footer(analysis, dataset, info, lines)
     width = LEFT + panels * PANEL + (panels - 1) * BETWEEN + LEADER + max(map(_width, names)) + 0.08
     text = [line for sentence in footer for line in textwrap.wrap(sentence, int(width / 0.061))]
-    figure = Figure(figsize=(width, TOP + HEIGHT + BOTTOM + LINE * len(text)))
-    values = _panel(figure, 0, bins)
+    height = max(HEIGHT, LABEL_GAP * len(names))
+    figure = Figure(figsize=(width, TOP + height + BOTTOM + LINE * len(text)))
+    values = _panel(figure, 0, height, bins)
     better = "lower is better" if info.direction == "lower" else "higher is better"
     values.set_title(f"{info.label}, {better}", loc="left", fontsize=10, color=INK, pad=10)
     values.plot(range(len(bins)), floors, color=INK, linewidth=1, linestyle=(0, (1, 2)))
     _draw_lines(values, lines, styles, dodge=0.0)
     if gaps:
-        apart = _panel(figure, 1, bins)
+        apart = _panel(figure, 1, height, bins)
         worse = "above" if info.direction == "lower" else "below"
-        apart.set_title(
-            f"paired difference to {reference}, {worse} 0 is worse", loc="left", fontsize=10, color=INK, pad=10
-        )
+        apart.set_title(f"difference to {reference}, {worse} 0 is worse", loc="left", fontsize=10, color=INK, pad=10)
         apart.axhline(0, color=styles[reference].colour, linewidth=1.2)
         _draw_lines(apart, gaps, styles, dodge=DODGE)
-        _label(apart, {method: _last(line.values) for method, line in gaps.items()} | {reference: 0.0}, styles)
+        _label(apart, {method: _last(line.values) for method, line in gaps.items()} | {reference: 0.0}, styles, height)
     else:
-        _label(
-            values,
-            {method: _last(line.values) for method, line in lines.items()} | {FLOOR_LABEL: _last(floors)},
-            styles,
-        )
+        ends = {method: _last(line.values) for method, line in lines.items()}
+        _label(values, ends | {FLOOR_LABEL: _last(floors)}, styles, height)
     figure.text(0.1 / width, 0.06 / figure.get_figheight(), "\n".join(text), fontsize=FOOTER_SIZE, va="bottom")
     return figure
 
 
-def _panel(figure: Figure, place: int, bins: Sequence[str]) -> Axes:
+def _panel(figure: Figure, place: int, panel_height: float, bins: Sequence[str]) -> Axes:
     width, height = figure.get_size_inches()
     left = LEFT + place * (PANEL + BETWEEN)
-    axes = figure.add_axes((left / width, 1 - (TOP + HEIGHT) / height, PANEL / width, HEIGHT / height))
+    bottom = 1 - (TOP + panel_height) / height
+    axes = figure.add_axes((left / width, bottom, PANEL / width, panel_height / height))
     axes.set_xlim(-0.5, len(bins) - 0.5)
     axes.set_xticks(range(len(bins)), [percent(bin_) for bin_ in bins])
     axes.tick_params(length=0, labelsize=8)
@@ -221,37 +218,39 @@ def _draw_lines(axes: Axes, lines: Mapping[str, Line], styles: Mapping[str, Styl
         axes.vlines(places, line.low, line.high, color=style.colour, linewidth=1.6, alpha=0.55, zorder=2)
 
 
-def _label(axes: Axes, ends: Mapping[str, float], styles: Mapping[str, Style]) -> None:
+def _label(axes: Axes, ends: Mapping[str, float], styles: Mapping[str, Style], height: float) -> None:
     """Names at the right end of their lines, moved apart where they would overlap, each tied to its end by a leader."""
     bottom, top = axes.get_ylim()
     known = {name: (end - bottom) / (top - bottom) for name, end in ends.items() if np.isfinite(end)}
     names = sorted(known, key=known.__getitem__)
     leader = LEADER / PANEL
     outside: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
-    for name, height in zip(names, spread([known[name] for name in names], LABEL_GAP), strict=True):
+    for name, beside in zip(names, spread([known[name] for name in names], LABEL_GAP / height), strict=True):
         style = styles.get(name)
         colour = style.colour if style else INK
-        axes.plot([1.0, 1.0 + 0.55 * leader], [known[name], height], color=FAINT, linewidth=0.8, **outside)
+        axes.plot([1.0, 1.0 + 0.55 * leader], [known[name], beside], color=FAINT, linewidth=0.8, **outside)
         if style:
             middle = 1.0 + 0.74 * leader
-            axes.plot(middle, height, color=colour, marker=style.marker, markersize=4.5, markeredgewidth=0, **outside)
-        axes.text(1.0 + leader, height, name, color=colour, fontsize=LABEL_SIZE, va="center", **outside)
+            axes.plot(middle, beside, color=colour, marker=style.marker, markersize=4.5, markeredgewidth=0, **outside)
+        axes.text(1.0 + leader, beside, name, color=colour, fontsize=LABEL_SIZE, va="center", **outside)
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move sorted heights apart until neighbours are at least ``gap`` apart, each group staying around its own mean.
+    """Move sorted heights in [0, 1] apart until neighbours are at least ``gap`` apart, and no further than needed.
 
-    Overlapping neighbours are merged into groups (pool adjacent violators), the least-squares solution.
+    Overlapping neighbours are merged into groups (pool adjacent violators) that stay around their own mean: the
+    least-squares solution, kept within [0, 1] where there is room.
     """
     groups: list[tuple[float, int]] = []
     for place, height in enumerate(heights):
         # Without the gaps the labels only have to stay in order.
         mean, size = height - place * gap, 1
         while groups and groups[-1][0] > mean:
-            before, count_ = groups.pop()
-            mean, size = (mean * size + before * count_) / (size + count_), size + count_
+            before, members = groups.pop()
+            mean, size = (mean * size + before * members) / (size + members), size + members
         groups.append((mean, size))
-    levels = [mean for mean, size in groups for _ in range(size)]
+    highest = max(0.0, 1.0 - (len(heights) - 1) * gap)
+    levels = [min(max(mean, 0.0), highest) for mean, size in groups for _ in range(size)]
     return [level + place * gap for place, level in enumerate(levels)]
 
 
@@ -269,7 +268,11 @@ def _footer(analysis: Analysis, dataset: str, info: MetricInfo, lines: Mapping[s
     scale = analysis.stored.resolved.scale
     counts = sorted({n for line in lines.values() for n in line.n if n})
     each = count(counts[0]) if counts[0] == counts[-1] else f"{count(counts[0])} to {count(counts[-1])}"
-    drawn = "95 % BCa intervals over photographs" if info.per == "picture" else "no intervals: one value a set"
+    drawn = (
+        "95 % BCa intervals over photographs, differences paired"
+        if info.per == "picture"
+        else "no intervals: one value a set"
+    )
     absent = [method for method in analysis.methods if method not in lines and analysis.cells(dataset, method)]
     budget = f"{scale.size} px, base {scale.base}, {count(scale.iterations)} iterations of batch {scale.batch}"
     sentences = [f"{dataset}, {info.id}, n = {each} a bin, {drawn}.", f"Scale {scale.name}: {budget}."]

@@ -99,9 +99,8 @@ def _tex_rows(row: Row) -> list[str]:
     label = (rf"\emph{{{_tex(row.label)}}}" if row.plain else _tex(row.label)) + _tex_note(row.note)
     lines = [_tex_line(label, *map(_tex_cell, row.cells))]
     if any(cell.interval for cell in row.cells):
-        lines.append(
-            _tex_line("", *(rf"{{\scriptsize {_tex(cell.interval)}}}" if cell.interval else "" for cell in row.cells))
-        )
+        intervals = (rf"{{\scriptsize {_tex(cell.interval)}}}" if cell.interval else "" for cell in row.cells)
+        lines.append(_tex_line("", *intervals) + "[3pt]")
     return lines
 
 
@@ -116,7 +115,6 @@ def _tex_note(note: int | None) -> str:
 
 
 def _tex_line(*cells: str) -> str:
-    # A row that begins with a bracket would be read as the optional argument of the line break before it.
     return " & ".join(cells) + r" \\"
 
 

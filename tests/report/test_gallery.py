@@ -79,6 +79,16 @@ def test_one_a_bin_shows_each_bin_once_and_changes_pictures(sampled: Bench) -> N
     assert sheet.image.height == HEADER + 6 * (64 + GAP)
 
 
+def test_a_sheet_of_some_methods_shows_the_pictures_that_all_kept(sampled: Bench) -> None:
+    analysis = Analysis(sampled.stored())
+    index = sampled.cells[1].folder / "samples" / "samples.json"
+    index.write_text(json.dumps(json.loads(index.read_text())[:3]))
+    sheet = contact_sheet(analysis, "photos-230", methods=["gain"])
+    assert sheet is not None
+    assert sheet.methods == ("gain",)
+    assert len(sheet.samples) == 3
+
+
 def test_pictures_that_may_not_be_passed_on_are_never_shown(bench: MakeBench, tmp_path: Path) -> None:
     made = bench(datasets=("celeba-999",))
     made.done(

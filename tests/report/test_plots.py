@@ -80,6 +80,8 @@ def test_labels_are_moved_apart_no_further_than_needed() -> None:
     assert spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
     assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
     assert spread([0.50, 0.52, 0.90], 0.1) == pytest.approx([0.46, 0.56, 0.90])
+    assert spread([0.95, 0.96, 0.97], 0.1) == pytest.approx([0.8, 0.9, 1.0])
+    assert spread([0.0, 0.01], 0.1) == pytest.approx([0.0, 0.1])
     assert spread([], 0.1) == []
     moved = spread(sorted(np.random.default_rng(1).random(12)), 0.06)
     assert np.diff(moved).min() >= 0.06 - 1e-12

@@ -106,6 +106,24 @@ def test_a_missing_metric_is_no_column_but_a_line_on_why_and_how(analysis: Analy
     assert "fid is missing: its Inception weights are not here; give --fid-weights PATH." in table.notes
 
 
+def test_reasons_of_several_lines_become_one(bench: MakeBench) -> None:
+    reason = "asset x is missing. Tried:\n  - your folder: not given\n  - PyPI: no answer\nTo provide it: put it there"
+    made = bench().done("gain", rows_of(0.0), missing={"fid": reason})
+    said = "fid is missing: asset x is missing. Tried: your folder: not given; PyPI: no answer. To provide it: put it there."
+    assert said in main_table(Analysis(made.stored()), "photos-230").notes
+
+
+def test_kid_leads_while_the_sets_are_small(bench: MakeBench) -> None:
+    for pictures, first in ((240, "kid_mobilenetv2"), (2000, "fd_mobilenetv2")):
+        made = bench(metrics=("psnr_rgb", "fd_mobilenetv2", "kid_mobilenetv2")).done("gain", rows_of(0.0), fd=21.0)
+        for record in [*made.sets]:
+            record["n"] = pictures
+            made.sets.append(record | {"metric": "kid_mobilenetv2", "value": 0.01, "floor": 0.0})
+        table = main_table(Analysis(made.stored()), "photos-230")
+        assert [column.metric for column in table.columns][1] == first
+        assert any("read KID first" in note for note in table.notes) == (pictures < 2000)
+
+
 def test_a_metric_missing_for_one_method_names_it(bench: MakeBench) -> None:
     made = bench().done("gain", rows_of(0.0), missing={"fid": "no"}).done("telea", rows_of(1.0), missing={})
     notes = main_table(Analysis(made.stored()), "photos-230").notes
