@@ -13,6 +13,13 @@ from gainbench.report.render import comma_separated, latex, markdown
 from gainbench.report.tables import Table, all_tables
 from gainbench.run.store import StoredResults
 
+KINDS = {
+    "tables": {".md", ".csv", ".tex"},
+    "plots": {".svg", ".png", ".csv"},
+    "gallery": {".png"},
+}
+"""The folders of a report, and the endings of what is written there."""
+
 
 @dataclass(frozen=True)
 class ReportPaths:
@@ -50,14 +57,25 @@ def build_report(stored: StoredResults, out: Path) -> ReportPaths:
     tables = all_tables(analysis)
     plots = write_plots(analysis, out / "plots")
     gallery = write_gallery(analysis, out / "gallery")
+    written = _write_tables(analysis, tables, out / "tables")
+    figures = tuple(path for plot in plots for path in (plot.svg, plot.png, plot.csv))
     html = write_html(analysis, out / "report.html", tables=tables, plots=plots)
+    _remove_stale(out, {*written, *figures, *gallery})
     return ReportPaths(
         html=html,
-        tables=tuple(_write_tables(analysis, tables, out / "tables")),
-        plots=tuple(path for plot in plots for path in (plot.svg, plot.png, plot.csv)),
+        tables=tuple(written),
+        plots=figures,
         gallery=tuple(gallery),
         main_tables=tuple(next(table for table in tables if table.dataset == name) for name in analysis.datasets),
     )
+
+
+def _remove_stale(out: Path, written: set[Path]) -> None:
+    """Delete what an earlier report of other data sets or metrics left, so that no old number stands among new ones."""
+    for folder, endings in KINDS.items():
+        for path in (out / folder).glob("*"):
+            if path.suffix in endings and path not in written:
+                path.unlink()
 
 
 def _write_tables(analysis: Analysis, tables: list[Table], folder: Path) -> list[Path]:

@@ -120,17 +120,15 @@ def contact_sheet(
 
 
 def write_gallery(analysis: Analysis, folder: Path) -> list[Path]:
-    """Write one PNG for each data set that may be shown, and remove those of earlier runs that may not."""
+    """Write one PNG for each data set that may be shown and has kept outputs."""
     written = []
     for dataset in analysis.datasets:
         path = folder / f"{dataset}.png"
         sheet = contact_sheet(analysis, dataset)
-        if sheet is None:
-            path.unlink(missing_ok=True)
-            continue
-        with atomic_path(path) as temporary:
-            sheet.image.save(temporary, format="PNG")
-        written.append(path)
+        if sheet is not None:
+            with atomic_path(path) as temporary:
+                sheet.image.save(temporary, format="PNG")
+            written.append(path)
     return written
 
 
@@ -196,16 +194,15 @@ def _laid_out(
     size = (MARGIN + len(columns) * (side + GAP), HEADER + len(rows) * (side + GAP))
     sheet = Image.new("RGBA", size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(sheet)
-    for place, name in enumerate(columns):
-        lines = name.replace("[", "\n[", 1)
-        draw.multiline_text(
-            (MARGIN + place * (side + GAP) + side // 2, HEADER - 6), lines, INK, _font(lines, side), anchor="md",
-            align="center",
-        )  # fmt: skip
+    headings = [name.replace("[", "\n[", 1) for name in columns]
+    font, label_font = _font(headings, side), _font(labels, MARGIN - 8)
+    for place, heading in enumerate(headings):
+        middle = MARGIN + place * (side + GAP) + side // 2
+        draw.multiline_text((middle, HEADER - 6), heading, INK, font, anchor="md", align="center")
     enlarged = Image.Resampling.NEAREST if side % native == 0 else Image.Resampling.LANCZOS
     for line, ((hole, pictures), label) in enumerate(zip(rows, labels, strict=True)):
         top = HEADER + line * (side + GAP)
-        draw.multiline_text((0, top + side // 2), label, INK, _font(label, MARGIN - 8), anchor="lm", spacing=3)
+        draw.multiline_text((0, top + side // 2), label, INK, label_font, anchor="lm", spacing=3)
         for place, pixels in enumerate(pictures):
             picture = Image.fromarray(pixels)
             if picture.size != (side, side):
@@ -216,12 +213,13 @@ def _laid_out(
     return sheet
 
 
-def _font(text: str, width: int) -> ImageFont.FreeTypeFont:
-    """The sheet's letters, smaller where the longest line would not fit."""
+def _font(texts: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
+    """The sheet's letters, smaller for all texts where the longest line would not fit."""
     path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    lines = [line for text in texts for line in text.split("\n")]
     for size in range(FONT_SIZE, 6, -1):
         font = ImageFont.truetype(path, size)
-        if max(font.getlength(line) for line in text.split("\n")) <= width:
+        if max(map(font.getlength, lines)) <= width:
             break
     return font
 

@@ -41,6 +41,9 @@ def test_report_writes_every_kind_of_file(bench: MakeBench, tmp_path: Path) -> N
         made.done(method, make_rows(float(place), 0, metrics=["psnr_rgb"], photographs=4))
         keep_samples(made.cells[-1].folder, (1, 2, 3))
     out = tmp_path / "out"
+    for stale in ("tables/orl-400.md", "plots/photos-230-fid.svg", "gallery/celeba-999.png"):
+        (out / stale).parent.mkdir(parents=True)
+        (out / stale).write_bytes(b"of an earlier report")
     paths = build_report(made.stored(), out)
     written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert written == {

@@ -107,9 +107,9 @@ def test_a_missing_metric_is_no_column_but_a_line_on_why_and_how(analysis: Analy
 
 
 def test_reasons_of_several_lines_become_one(bench: MakeBench) -> None:
-    reason = "asset x is missing. Tried:\n  - your folder: not given\n  - PyPI: no answer\nTo provide it: put it there"
+    reason = "asset x is missing. Tried:\n  - your folder: not given\n  - PyPI: no\nTo provide it: put it there"
     made = bench().done("gain", rows_of(0.0), missing={"fid": reason})
-    said = "fid is missing: asset x is missing. Tried: your folder: not given; PyPI: no answer. To provide it: put it there."
+    said = "fid is missing: asset x is missing. Tried: your folder: not given; PyPI: no. To provide it: put it there."
     assert said in main_table(Analysis(made.stored()), "photos-230").notes
 
 
