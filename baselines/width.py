@@ -3,7 +3,7 @@
 from gainbench import Scale
 
 
-def equal_macs_width(scale: Scale, *, published: int, per_gain_base: float) -> int:
+def equal_macs_width(scale: Scale, *, published: int, per_gain_base: float, multiple: int = 4) -> int:
     """The published width at scale ``full``; elsewhere the width at which a picture costs what it costs in GAIN.
 
     Multiply-accumulates of both networks grow with the square of their width, so one factor a method serves every
@@ -13,10 +13,11 @@ def equal_macs_width(scale: Scale, *, published: int, per_gain_base: float) -> i
         scale: the budget; ``scale.base`` is GAIN's width.
         published: the method's width in its paper.
         per_gain_base: the method's width over GAIN's at equal MACs.
+        multiple: of what the width must be.
 
     Returns:
-        A multiple of 4, at least 4.
+        A multiple of ``multiple``, at least that.
     """
     if scale.name == "full":
         return published
-    return max(4 * round(per_gain_base * scale.base / 4), 4)
+    return max(multiple * round(per_gain_base * scale.base / multiple), multiple)

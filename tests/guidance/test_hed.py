@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import torchvision
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.vgg import cfgs, make_layers
 
 import gainbench.guidance.hed as module
 from gainbench.assets import asset_path
@@ -28,7 +28,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 def trunk() -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        features: nn.Sequential = torchvision.models.vgg16(weights=None).features.eval().requires_grad_(False)
+        features: nn.Sequential = make_layers(cfgs["D"]).eval().requires_grad_(False)
     for layer in features:
         if isinstance(layer, nn.MaxPool2d):
             layer.ceil_mode = True

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
 
 from gainbench.errors import AssetError
 from gainbench.nn.perceptual import (
@@ -19,7 +20,7 @@ from gainbench.nn.perceptual import (
 def reference() -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        features: nn.Sequential = torchvision.models.vgg16(weights=None).features.eval()
+        features: nn.Sequential = make_layers(cfgs["D"]).eval()
     return features
 
 

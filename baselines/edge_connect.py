@@ -1,0 +1,345 @@
+"""Edges first, then colours (Nazeri, Ng, Joseph, Qureshi, Ebrahimi: EdgeConnect, 2019; arXiv 1901.00212).
+
+G1 continues the edges of the visible part into the hole, G2 paints the picture along them. ``edge_canny`` is the
+published system; ``edge_hed`` is the same two networks on HED's maps, so that only the detector differs.
+"""
+
+from abc import abstractmethod
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gainbench import Batch, Guidance, Phase, Scale, TrainableInpainter
+from gainbench.guidance import guidance
+from gainbench.guidance.gradient import gray
+from gainbench.nn.losses import (
+    feature_matching_loss,
+    non_saturating_discriminator_loss,
+    non_saturating_generator_loss,
+)
+from gainbench.nn.perceptual import perceptual_loss, style_loss, vgg16
+
+from .width import equal_macs_width
+
+PUBLISHED_BASE = 64
+"""Channels of the published first layer of both generators and both discriminators."""
+
+BASE_PER_GAIN_BASE = 3.35
+"""Width at which both generators have GAIN's MACs, per unit of GAIN's base; see ``width.equal_macs_width``."""
+
+PUBLISHED_SIZE = 256
+PUBLISHED_DILATION = 2
+RESIDUAL_BLOCKS = 8
+
+FEATURES = tuple(f"relu{block}_1" for block in range(1, 6))
+"""Layers that perceptual and style losses read (section 3.2); of VGG-16 here, of VGG-19 in the paper."""
+
+WEIGHT_STD = 0.02
+"""Initial weights of networks with instance norm (Isola et al., CVPR 2017); the paper does not say."""
+
+SMALLEST_HOLE = 1e-3
+"""Floor of the hole's share by which G2's l1 is divided."""
+
+
+class EdgeConnectParams(BaseModel):
+    """Options of both systems; weights and rates are the paper's (sections 3.1, 3.2 and 4.2)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: int | None = Field(
+        default=None,
+        ge=4,
+        description="channels of the first layers; published: 64. Default: 64 at scale full, elsewhere GAIN's MACs",
+    )
+    edge_adversarial_weight: float = Field(default=1.0, ge=0.0, description="G1 (section 3.1)")
+    feature_matching_weight: float = Field(default=10.0, ge=0.0, description="G1 (section 3.1)")
+    l1_weight: float = Field(default=1.0, ge=0.0, description="G2, divided by the hole's share (section 3.2)")
+    perceptual_weight: float = Field(default=0.1, ge=0.0, description="G2 (section 3.2)")
+    style_weight: float = Field(default=250.0, ge=0.0, description="G2 (section 3.2)")
+    adversarial_weight: float = Field(default=0.1, ge=0.0, description="G2 (section 3.2)")
+    lr: float = Field(default=1e-4, gt=0.0, description="Adam, generators, first two stages (section 4.2)")
+    joint_lr: float = Field(default=1e-6, gt=0.0, description="Adam, generators, joint stage (section 4.2)")
+    discriminator_rate: float = Field(default=0.1, gt=0.0, description="discriminators' rate over the generators'")
+    beta1: float = Field(default=0.0, ge=0.0, lt=1.0, description="Adam (section 4.2)")
+    beta2: float = Field(default=0.9, ge=0.0, lt=1.0, description="Adam (section 4.2)")
+    edge_fraction: float = Field(
+        default=0.3, gt=0.0, lt=1.0, description="share of the training for G1; the paper trains to convergence"
+    )
+    joint_fraction: float = Field(
+        default=0.1, ge=0.0, lt=1.0, description="share for both generators together, at the end; likewise"
+    )
+
+
+class EdgeCannyParams(EdgeConnectParams):
+    """Options of ``edge_canny``: the detector's are EdgeConnect's, sigma 2 at 256 px and scikit-image's thresholds."""
+
+    sigma: float = Field(
+        default=2.0, gt=0.0, description="Gaussian in pixels at 256 px; scaled with size, at least .75"
+    )
+    low: float = Field(default=0.1, gt=0.0, description="lower threshold of the 3x3 Sobel magnitude of gray in [0, 1]")
+    high: float = Field(default=0.2, gt=0.0, description="upper threshold of the 3x3 Sobel magnitude of gray in [0, 1]")
+
+
+class EdgeHEDParams(EdgeConnectParams):
+    """Options of ``edge_hed``."""
+
+    margin: int = Field(default=5, ge=0, description="pixels around the hole whose responses are dropped")
+
+
+class ResidualBlock(nn.Module):
+    """x + (3x3 dilated, norm, ReLU, 3x3, norm), all at one width."""
+
+    def __init__(self, channels: int, *, dilation: int, spectral: bool) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.ReflectionPad2d(dilation),
+            _normalised(nn.Conv2d(channels, channels, 3, dilation=dilation), spectral=spectral),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(),
+            nn.ReflectionPad2d(1),
+            _normalised(nn.Conv2d(channels, channels, 3), spectral=spectral),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        path: Tensor = self.path(x)
+        return x + path
+
+
+class EdgeConnectGenerator(nn.Module):
+    """Encoder, residual blocks at a quarter of the resolution, decoder (section 3, and appendix A).
+
+    Args:
+        in_channels: of the stacked inputs.
+        out_channels: 1 for edges, 3 for pictures.
+        base: channels of the first layer; twice and four times as many behind.
+        dilation: of the residual blocks' first convolutions; 2 in the paper, at 256 px.
+        spectral: spectral normalisation of all layers but the last (G1).
+    """
+
+    def __init__(self, *, in_channels: int, out_channels: int, base: int, dilation: int, spectral: bool) -> None:
+        super().__init__()
+
+        def layer(convolution: nn.Module, channels: int) -> list[nn.Module]:
+            return [_normalised(convolution, spectral=spectral), nn.InstanceNorm2d(channels), nn.ReLU()]
+
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            *layer(nn.Conv2d(in_channels, base, 7), base),
+            *layer(nn.Conv2d(base, 2 * base, 4, stride=2, padding=1), 2 * base),
+            *layer(nn.Conv2d(2 * base, 4 * base, 4, stride=2, padding=1), 4 * base),
+            *(ResidualBlock(4 * base, dilation=dilation, spectral=spectral) for _ in range(RESIDUAL_BLOCKS)),
+            *layer(nn.ConvTranspose2d(4 * base, 2 * base, 4, stride=2, padding=1), 2 * base),
+            *layer(nn.ConvTranspose2d(2 * base, base, 4, stride=2, padding=1), base),
+            nn.ReflectionPad2d(3),
+            _normalised(nn.Conv2d(base, out_channels, 7), spectral=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H, W), unbounded; H and W multiples of 4."""
+        out: Tensor = self.layers(x)
+        return out
+
+
+class EdgeConnectDiscriminator(nn.Module):
+    """70x70 PatchGAN with spectral normalisation; its activations serve feature matching.
+
+    Args:
+        in_channels: of the stacked inputs.
+        base: channels of the first layer; 2, 4 and 8 times as many behind.
+    """
+
+    def __init__(self, *, in_channels: int, base: int) -> None:
+        super().__init__()
+        widths, strides = (in_channels, base, 2 * base, 4 * base, 8 * base, 1), (2, 2, 2, 1, 1)
+        self.convolutions = nn.ModuleList(
+            _normalised(nn.Conv2d(before, behind, 4, stride=stride, padding=1), spectral=True)
+            for before, behind, stride in zip(widths[:-1], widths[1:], strides, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, in_channels, H, W), sides at least 32, to each layer's activations; the last are the scores (logits)."""
+        activations = []
+        for convolution in self.convolutions[:-1]:
+            x = F.leaky_relu(convolution(x), 0.2)
+            activations.append(x)
+        return [*activations, self.convolutions[-1](x)]
+
+
+def _normalised(convolution: nn.Module, *, spectral: bool) -> nn.Module:
+    nn.init.normal_(convolution.weight, std=WEIGHT_STD)  # type: ignore[arg-type]
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    return spectral_norm(convolution) if spectral else convolution
+
+
+class _EdgeConnect(TrainableInpainter):
+    """Both generators, both discriminators, three stages; a subclass names the detector."""
+
+    params: EdgeConnectParams
+
+    def __init__(self, params: EdgeConnectParams, scale: Scale) -> None:
+        super().__init__(params, scale)
+        self.edges = self.detector()
+        base = params.base or equal_macs_width(
+            scale, published=PUBLISHED_BASE, per_gain_base=BASE_PER_GAIN_BASE, multiple=2
+        )
+        dilation = max(1, round(PUBLISHED_DILATION * scale.size / PUBLISHED_SIZE))
+        shape = {"base": base, "dilation": dilation}
+        self.G1 = EdgeConnectGenerator(in_channels=3, out_channels=1, spectral=True, **shape)
+        self.G2 = EdgeConnectGenerator(in_channels=4, out_channels=3, spectral=False, **shape)
+        self.D1 = EdgeConnectDiscriminator(in_channels=2, base=base)
+        self.D2 = EdgeConnectDiscriminator(in_channels=4, base=base)
+
+    @abstractmethod
+    def detector(self) -> Guidance:
+        """What draws the edges."""
+
+    def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
+        """Fill the holes; see :meth:`gainbench.Inpainter.inpaint`."""
+        visible = image * known
+        observed, valid = self.edges.observed(visible, known)
+        predicted = self._predicted_edges(visible, known, observed)
+        return self._painted(visible, known, _completed_edges(observed, valid, predicted)).float()
+
+    def phases(self) -> list[Phase]:
+        """G1; then G2 on G1's edges; then both, judged by the picture's discriminator alone (section 4.2)."""
+        p = self.params
+        betas = (p.beta1, p.beta2)
+        first, last = p.edge_fraction, 1.0 - p.joint_fraction
+        stages = [
+            ("edge", [self.D1], [self.G1], self._edge_discriminator_loss, self._edge_loss, p.lr, (0.0, first)),
+            ("paint", [self.D2], [self.G2], self._paint_discriminator_loss, self._paint_loss, p.lr, (first, last)),
+            (
+                "joint",
+                [self.D2],
+                [self.G1, self.G2],
+                self._joint_discriminator_loss,
+                self._joint_loss,
+                p.joint_lr,
+                (last, 1.0),
+            ),
+        ]
+        phases = []
+        for name, judges, makers, judge_loss, maker_loss, lr, window in stages:
+            phases.append(Phase(f"{name}_discriminator", judges, judge_loss, p.discriminator_rate * lr, betas, window))
+            phases.append(Phase(name, makers, maker_loss, lr, betas, window))
+        return phases
+
+    def _predicted_edges(self, visible: Tensor, known: Tensor, observed: Tensor) -> Tensor:
+        return torch.sigmoid(self.G1(torch.cat([gray(visible), observed, 1 - known], 1)))
+
+    def _painted(self, visible: Tensor, known: Tensor, edges: Tensor) -> Tensor:
+        return (torch.tanh(self.G2(torch.cat([visible * known, edges], 1))) + 1) / 2
+
+    def _observed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        observed: tuple[Tensor, Tensor] = batch.once(
+            "edge_connect.observed", lambda: self.edges.observed(batch.visible, batch.known)
+        )
+        return observed
+
+    def _edge_output(self, batch: Batch, *, learning: bool) -> Tensor:
+        """What G1 predicts; with a graph only if it is ``learning``."""
+
+        def predict() -> Tensor:
+            with torch.set_grad_enabled(learning and torch.is_grad_enabled()):
+                return self._predicted_edges(batch.visible, batch.known, self._observed(batch)[0]).float()
+
+        output: Tensor = batch.once(("edge_connect.edges", learning), predict)
+        return output
+
+    def _paint_output(self, batch: Batch, *, joint: bool) -> tuple[Tensor, Tensor]:
+        """The picture and the edges it follows; without ``joint`` no gradient reaches G1."""
+
+        def paint() -> tuple[Tensor, Tensor]:
+            edges = _completed_edges(*self._observed(batch), self._edge_output(batch, learning=joint))
+            return self._painted(batch.visible, batch.known, edges).float(), edges
+
+        output: tuple[Tensor, Tensor] = batch.once(("edge_connect.picture", joint), paint)
+        return output
+
+    def _edge_discriminator_loss(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        shade, goal = gray(batch.image), self._edge_goal(batch)
+        real, generated = (
+            self.D1(torch.cat([edges, shade], 1))[-1]
+            for edges in (goal, self._edge_output(batch, learning=True).detach())
+        )
+        return {"adversarial": non_saturating_discriminator_loss(real, generated)}
+
+    def _edge_loss(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        shade, goal = gray(batch.image), self._edge_goal(batch)
+        with torch.no_grad():
+            real = self.D1(torch.cat([goal, shade], 1))
+        generated = self.D1(torch.cat([self._edge_output(batch, learning=True), shade], 1))
+        return {
+            "adversarial": self.params.edge_adversarial_weight * non_saturating_generator_loss(generated[-1]),
+            "feature_matching": self.params.feature_matching_weight * feature_matching_loss(generated, real),
+        }
+
+    def _edge_goal(self, batch: Batch) -> Tensor:
+        goal: Tensor = batch.once("edge_connect.goal", lambda: self.edges.target(batch.image))
+        return goal
+
+    def _paint_discriminator_loss(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        return self._picture_discriminator_losses(batch, joint=False)
+
+    def _joint_discriminator_loss(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        return self._picture_discriminator_losses(batch, joint=True)
+
+    def _paint_loss(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        return self._picture_losses(batch, joint=False)
+
+    def _joint_loss(self, batch: Batch, _step: int) -> dict[str, Tensor]:
+        return self._picture_losses(batch, joint=True)
+
+    def _picture_discriminator_losses(self, batch: Batch, *, joint: bool) -> dict[str, Tensor]:
+        painted, edges = (x.detach() for x in self._paint_output(batch, joint=joint))
+        real, generated = (self.D2(torch.cat([picture, edges], 1))[-1] for picture in (batch.image, painted))
+        return {"adversarial": non_saturating_discriminator_loss(real, generated)}
+
+    def _picture_losses(self, batch: Batch, *, joint: bool) -> dict[str, Tensor]:
+        p = self.params
+        painted, edges = self._paint_output(batch, joint=joint)
+        scores = self.D2(torch.cat([painted, edges], 1))[-1]
+        with torch.no_grad():
+            goal = vgg16()(batch.image, FEATURES)
+        found = vgg16()(painted, FEATURES)
+        hole_share = (1 - batch.known).mean().clamp(min=SMALLEST_HOLE)
+        return {
+            "l1": p.l1_weight * (painted - batch.image).abs().mean() / hole_share,
+            "perceptual": p.perceptual_weight * perceptual_loss(found, goal),
+            "style": p.style_weight * style_loss(found, goal),
+            "adversarial": p.adversarial_weight * non_saturating_generator_loss(scores),
+        }
+
+
+def _completed_edges(observed: Tensor, valid: Tensor, predicted: Tensor) -> Tensor:
+    """Seen edges where they can be trusted, predicted ones elsewhere (section 3.2, C_comp)."""
+    return torch.where(valid > 0.5, observed.to(predicted.dtype), predicted)
+
+
+class EdgeCanny(_EdgeConnect):
+    """EdgeConnect as published: binary Canny edges."""
+
+    name = "edge_canny"
+    Params = EdgeCannyParams
+    params: EdgeCannyParams
+
+    def detector(self) -> Guidance:
+        """Canny with the options' sigma and thresholds."""
+        return guidance("canny", sigma=self.params.sigma, low=self.params.low, high=self.params.high)
+
+
+class EdgeHED(_EdgeConnect):
+    """EdgeConnect on HED's soft edges of objects."""
+
+    name = "edge_hed"
+    Params = EdgeHEDParams
+    params: EdgeHEDParams
+
+    def detector(self) -> Guidance:
+        """HED with its BSDS500 weights."""
+        return guidance("hed", margin=self.params.margin)

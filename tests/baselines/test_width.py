@@ -1,0 +1,17 @@
+import pytest
+from gainbench_baselines.width import equal_macs_width
+
+from gainbench.spec import scales
+
+
+def test_scale_full_is_the_published_width() -> None:
+    assert equal_macs_width(scales()["full"], published=48, per_gain_base=5.0) == 48
+
+
+@pytest.mark.parametrize(("scale", "factor", "multiple", "width"), [("tiny", 5.0, 4, 40), ("gpu", 3.35, 2, 54)])
+def test_other_scales_follow_gains_width(scale: str, factor: float, multiple: int, width: int) -> None:
+    assert equal_macs_width(scales()[scale], published=64, per_gain_base=factor, multiple=multiple) == width
+
+
+def test_the_width_is_never_zero() -> None:
+    assert equal_macs_width(scales()["tiny"], published=64, per_gain_base=0.01) == 4
