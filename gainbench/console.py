@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from gainbench.run.executors import CellProgress, Execution
+from gainbench.run.executors import Execution
 from gainbench.run.layout import LOG, cell_folder
-from gainbench.run.status import CellStatus
+from gainbench.run.status import CellProgress, CellStatus, read_progress
 from gainbench.run.store import StoredCell
 from gainbench.spec import CellSpec
 
@@ -92,19 +92,24 @@ def show_plan(plan: "Plan") -> None:
 def show_statuses(title: str, cells: Sequence[StoredCell]) -> None:
     """Print how every cell of a suite stands, and why those that are not done are not."""
     show_table(
-        ("data set", "method", "seed", "state", "attempts", "seconds", "cause"),
+        ("data set", "method", "seed", "state", "attempts", "seconds", "remark"),
         [
             (
                 *_named(cell.spec),
                 cell.status.state,
                 str(cell.status.attempts),
                 f"{cell.status.seconds:.0f}",
-                cell.status.cause,
+                _remark(cell),
             )
             for cell in cells
         ],
         title=title,
     )
+
+
+def _remark(cell: StoredCell) -> str:
+    progress = read_progress(cell.folder) if cell.status.state == "running" else None
+    return cell.status.cause if progress is None else f"{progress.what} {progress.done} of {progress.total}"
 
 
 def show_unfinished(run: "SuiteRun") -> None:

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from gainbench import console
-from gainbench.run.executors import CellProgress, Execution
-from gainbench.run.status import CellStatus
+from gainbench.run.executors import Execution
+from gainbench.run.status import CellProgress, CellStatus
 from gainbench.spec import CellSpec, MaskSpec, MethodSpec, Scale
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from gainbench.errors import DivergedError, GainbenchError
 from gainbench.run.cell import run_cell
 from gainbench.run.environment import compute_device
-from gainbench.run.executors import CellProgress
 from gainbench.run.layout import cell_folder
-from gainbench.run.status import CellStatus, begin, end
+from gainbench.run.status import CellProgress, CellStatus, begin, end
 from gainbench.spec import CellSpec, Precision
 from gainbench.training import resolve_precision
 

@@ -16,11 +16,11 @@ from filelock import FileLock, Timeout
 
 from gainbench.atomic import write_json
 from gainbench.errors import RunError
-from gainbench.run.executors import CellProgress, Execution, Executor
+from gainbench.run.executors import Execution, Executor
 from gainbench.run.executors.in_process import InProcessExecutor
 from gainbench.run.executors.local import LocalExecutor
 from gainbench.run.plan import Plan, PlannedCell, plan_suite
-from gainbench.run.status import CellStatus
+from gainbench.run.status import CellProgress, CellStatus
 from gainbench.spec import CellSpec, Precision, Suite
 
 Retry = Literal["interrupted", "failed"]

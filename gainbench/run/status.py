@@ -1,7 +1,9 @@
 """How attempts at a cell went: ``status.json``, written by whoever runs the cell, whole or not at all."""
 
+import json
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +11,7 @@ import psutil
 from pydantic import Field
 
 from gainbench.atomic import write_json
-from gainbench.run.layout import LOG, STATUS, read_model
+from gainbench.run.layout import LOG, PROGRESS, STATUS, read_model
 from gainbench.spec import Precision, StrictModel
 
 TAIL_LINES = 20
@@ -34,6 +36,23 @@ class CellStatus(StrictModel):
     pid: int | None = None
     pid_started: float | None = Field(default=None, description="start of the process, so that a reused pid is noticed")
     host: str | None = None
+
+
+@dataclass(frozen=True)
+class CellProgress:
+    """How far a running cell is: ``training`` iterations or ``evaluating`` rows."""
+
+    what: str
+    done: int
+    total: int
+
+
+def read_progress(folder: Path) -> CellProgress | None:
+    """What the cell in ``folder`` last said of its progress; None if it has not said anything yet."""
+    try:
+        return CellProgress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
 
 
 def read_status(folder: Path) -> CellStatus:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gainbench.run.layout import CHECKPOINT, WEIGHTS, cell_folder
-from gainbench.run.status import CellStatus, read_status
+from gainbench.run.status import CellProgress, CellStatus, read_status
 from gainbench.spec import CellSpec, Precision
 
 
@@ -33,15 +33,6 @@ class Execution:
     precision: Precision = "auto"
     checkpoint_seconds: float = 60.0
     devices: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class CellProgress:
-    """How far a running cell is: ``training`` iterations or ``evaluating`` pictures."""
-
-    what: str
-    done: int
-    total: int
 
 
 class Watch(Protocol):

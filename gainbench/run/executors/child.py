@@ -9,8 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from gainbench.run.executors import CellProgress
 from gainbench.run.layout import PROGRESS, cell_folder, read_model
+from gainbench.run.status import CellProgress
 from gainbench.spec import CellSpec, Precision
 
 PROGRESS_SECONDS = 0.5

@@ -1,7 +1,6 @@
 """Every cell in a process and session of its own: what one does, the others do not feel."""
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -16,9 +15,9 @@ from pathlib import Path
 from types import FrameType
 
 from gainbench.atomic import write_json
-from gainbench.run.executors import CellProgress, Execution, Watch, kept_settings
+from gainbench.run.executors import Execution, Watch, kept_settings
 from gainbench.run.layout import LOG, PROGRESS, SPEC, cell_folder
-from gainbench.run.status import CellStatus, begin, end, read_status
+from gainbench.run.status import CellStatus, begin, end, read_progress, read_status
 from gainbench.spec import CellSpec
 
 logger = logging.getLogger(__name__)
@@ -80,7 +79,7 @@ class LocalExecutor:
         if execution.timeout is not None and time.monotonic() - child.begun > execution.timeout:
             child.expired = True
             _stop([child])
-        elif (progress := _progress(child.folder)) is not None:
+        elif (progress := read_progress(child.folder)) is not None:
             status = read_status(child.folder)
             # A cell that has just written its end is still a process; it is told of once, when that is gone.
             if status.state == "running":
@@ -116,13 +115,6 @@ def _environment(threads: int, slot: int, execution: Execution) -> dict[str, str
     if len(execution.devices) > 1:
         environment["CUDA_VISIBLE_DEVICES"] = str(execution.devices[slot % len(execution.devices)])
     return environment
-
-
-def _progress(folder: Path) -> CellProgress | None:
-    try:
-        return CellProgress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
 
 
 def _concluded(child: _Child, execution: Execution) -> CellStatus:
