@@ -6,6 +6,7 @@ They are plugins like any other: torch in, torch out, one picture at a time thro
 
 from abc import abstractmethod
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -137,6 +138,54 @@ def _biharmonic_solver() -> Callable[..., npt.NDArray[np.float64]]:
     try:
         from skimage.restoration import inpaint_biharmonic  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
-        raise ImportError("the method biharmonic needs scikit-image: pip install 'scikit-image>=0.24'") from error
+        raise ImportError("the method biharmonic needs scikit-image: pip install 'gainbench[classical]'") from error
     solver: Callable[..., npt.NDArray[np.float64]] = inpaint_biharmonic
     return solver
+
+
+class PatchMatchParams(BaseModel):
+    """Options of the exemplar-based filler."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patch_radius: int = Field(
+        default=3,
+        ge=1,
+        description="patches are 2 r + 1 wide; 3 is the value of the package's examples, and larger ones looked worse",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the randomised search")
+
+
+class PatchMatch(_PictureFiller):
+    """Patches of the known part, pasted coherently (Barnes et al., PatchMatch, SIGGRAPH 2009), by PyPatchMatch.
+
+    The package is an optional dependency, asked for when the method is built. Equal inputs give equal outputs: the
+    search starts from the same seed for every picture.
+
+    Raises:
+        ImportError: PyPatchMatch is not installed, or its native library does not load.
+    """
+
+    name = "patchmatch"
+    Params = PatchMatchParams
+    params: PatchMatchParams
+
+    def __init__(self, params: PatchMatchParams, scale: Any) -> None:
+        super().__init__(params, scale)
+        self._package = _patchmatch_package()
+
+    def fill(self, picture: Picture, hole: Hole) -> Picture:
+        """Fill one picture; see the base class."""
+        self._package.set_random_seed(self.params.seed)
+        filled: Picture = self._package.inpaint(picture, hole, patch_size=self.params.patch_radius)
+        return filled
+
+
+def _patchmatch_package() -> ModuleType:
+    try:
+        from patchmatch import patch_match  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        raise ImportError("the method patchmatch needs PyPatchMatch: pip install 'gainbench[classical]'") from error
+    if not patch_match.patchmatch_available:
+        raise ImportError("PyPatchMatch is installed but its native library does not load on this machine")
+    return patch_match

@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from gainbench_baselines.classical import Biharmonic, MeanFill, NavierStokes, RadiusParams, Telea
+from gainbench_baselines.classical import Biharmonic, MeanFill, NavierStokes, PatchMatch, RadiusParams, Telea
 from pydantic import ValidationError
 from torch import Tensor
 
 from gainbench import Inpainter
 from gainbench.spec import Scale, scales
 
-FILLERS: list[type[Inpainter]] = [Telea, NavierStokes, MeanFill, Biharmonic]
+FILLERS: list[type[Inpainter]] = [Telea, NavierStokes, MeanFill, Biharmonic, PatchMatch]
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +110,30 @@ def test_biharmonic_continues_a_ramp(scale: Scale) -> None:
     torch.testing.assert_close(build(Biharmonic, scale).inpaint(image, known), image, atol=1.1 / 255, rtol=0)
 
 
-def test_biharmonic_says_what_to_install_when_scikit_image_is_missing(
-    scale: Scale, monkeypatch: pytest.MonkeyPatch
+def test_patchmatch_continues_a_pattern_with_its_own_patches(scale: Scale) -> None:
+    # Stripes of period 4: a diffusion blurs them, an exemplar filler finds whole patches that continue them.
+    stripes = ((torch.arange(48) // 2) % 2).float().mul(0.8).add(0.1).expand(1, 3, 48, 48)
+    known = torch.ones(1, 1, 48, 48)
+    known[..., 16:30, 18:33] = 0
+    errors = {
+        method.name: ((build(method, scale).inpaint(stripes * known, known) - stripes).abs() * (1 - known)).sum()
+        for method in (PatchMatch, Telea)
+    }
+    assert errors["patchmatch"] < 0.5 * errors["telea"]
+
+
+@pytest.mark.parametrize(
+    ("method", "package"), [(Biharmonic, "skimage.restoration"), (PatchMatch, "patchmatch"), (PatchMatch, None)]
+)
+def test_a_missing_optional_package_is_named_with_its_remedy(
+    method: type[Inpainter], package: str | None, scale: Scale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "skimage.restoration", None)
-    with pytest.raises(ImportError, match=r"pip install .*scikit-image"):
-        build(Biharmonic, scale)
+    if package is None:
+        monkeypatch.setattr("patchmatch.patch_match.patchmatch_available", False)
+    else:
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"pip install 'gainbench\[classical\]'|native library"):
+        build(method, scale)
 
 
 def test_radius_must_be_positive() -> None:
