@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gainbench.guidance import Guidance
     from gainbench.methods import Batch, Inpainter, Phase, TrainableInpainter
     from gainbench.report import build_report as report
+    from gainbench.report.comparison import compare
     from gainbench.run import run_suite
     from gainbench.run.check import check_method as check
     from gainbench.spec import Scale, load_suite
@@ -23,6 +24,7 @@ __all__ = [
     "Scale",
     "TrainableInpainter",
     "check",
+    "compare",
     "load_suite",
     "report",
     "run_suite",
@@ -38,6 +40,7 @@ _HOMES = {
     "Scale": ("gainbench.spec", "Scale"),
     "TrainableInpainter": ("gainbench.methods", "TrainableInpainter"),
     "check": ("gainbench.run.check", "check_method"),
+    "compare": ("gainbench.report.comparison", "compare"),
     "load_suite": ("gainbench.spec", "load_suite"),
     "report": ("gainbench.report", "build_report"),
     "run_suite": ("gainbench.run", "run_suite"),

@@ -106,6 +106,10 @@ class Scale(StrictModel):
     batch: int = Field(ge=1, description="training pictures per iteration")
     iterations: int = Field(ge=0, description="training iterations of every trained method")
     test_pictures: int | None = Field(ge=1, description="test pictures per data set; null means all")
+    schedule: Literal["constant", "linear"] = Field(
+        default="constant",
+        description="learning rates: as published, or falling to zero over each phase, for budgets below the papers'",
+    )
 
 
 class MaskSpec(StrictModel):

@@ -18,7 +18,7 @@ from gainbench.nn.losses import hinge_discriminator_loss, hinge_generator_loss
 from gainbench.spec import Scale
 
 PAPER_LR = 1e-4
-SHORT_LR = 4e-4
+SHORT_LR = 1e-3
 SHORT_TRAINING = 50_000
 BETAS = (0.5, 0.9)
 
@@ -54,7 +54,7 @@ class GAINParams(BaseModel):
     lr: float | None = Field(
         default=None,
         gt=0,
-        description="Adam's rate; null = 1e-4 (the paper's) from 50,000 iterations on, 4e-4 for shorter trainings",
+        description="Adam's rate; null = 1e-4 (the paper's) from 50,000 iterations on, 1e-3 for shorter ones",
     )
 
 

@@ -54,7 +54,8 @@ READINGS: tuple[Reading, ...] = (
     Reading("weighting of l1", "plain mean over all pixels", "hole_weight = 6", ("hole_weight",)),
     Reading(
         "adversarial weight",
-        "ADVERSARIAL",
+        ".1 beside l1 at 1, for image and gradient alike. Pilot (64 pixels, 600 iterations, held-out faces): l1 alone "
+        "25.74 dB and 9.98 % l1 in the hole; adversarial .1 with penalty 10: 25.61 dB, 10.26 %, stable",
         "adversarial_weight = 1, .1, 0",
         ("adversarial_weight",),
     ),
@@ -88,7 +89,7 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "learning rate of short trainings",
-        "the paper's 1e-4 from 50,000 iterations on; 4e-4 for shorter trainings",
+        "the paper's 1e-4 from 50,000 iterations on; 1e-3 for shorter ones, falling linearly to 0 below scale full",
         "lr = ...",
         ("lr",),
     ),

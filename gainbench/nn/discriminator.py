@@ -50,9 +50,10 @@ def gradient_penalty(
     The penalty of Gulrajani et al. (2017, eq. 3), its gradient masked to the hole as in Yu et al. (CVPR 2018): outside
     the hole both pictures are the same and the generator moves nothing.
 
-    A patch's score is the mean over the map's features, a picture's the sum over its patches. Summed over features too,
-    the penalty would hold the mean of the map, which the hinge loss reads, to changes far below its margin of 1
-    (measured: the hinge loss stays at 2); averaged over patches too, spectral normalisation keeps the norm far below 1.
+    A picture's score is the sum of its map, the usual reading for a map of scores. It keeps the slope of the map's
+    mean, which the hinge loss and the generator see, small beside l1. Measured otherwise (64 px, 1,000 iterations,
+    weight .1): with scores averaged over the map's features, slopes grew until a 4-pixel pattern filled every large
+    hole.
 
     Args:
         score: the discriminator as a function of the picture alone, (B, C, H, W) -> map (B, features, H', W').
@@ -66,7 +67,7 @@ def gradient_penalty(
     """
     with torch.autocast(real.device.type, enabled=False), torch.enable_grad():
         x = torch.lerp(completed.float(), real.float(), position.float()).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(score(x).mean(1).sum(), x, create_graph=True)
+        (gradient,) = torch.autograd.grad(score(x).sum(), x, create_graph=True)
         # The root's derivative is infinite at 0, where a picture without a hole would be.
         norm = ((gradient * hole).square().sum((1, 2, 3)) + 1e-12).sqrt()
         return (norm - 1).square().mean()

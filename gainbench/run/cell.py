@@ -223,6 +223,7 @@ def _train(method: TrainableInpainter, work: _Work, checkpoint_seconds: float) -
         folder=folder,
         device=work.device,
         precision=work.precision,
+        schedule=spec.scale.schedule,
         checkpoint_seconds=checkpoint_seconds,
         progress=lambda done, total, _losses: work.progress("training", done, total),
     )

@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 
 from gainbench.atomic import write_json
 from gainbench.errors import RunError
+from gainbench.methods import TrainableInpainter
+from gainbench.registry import find_method
 from gainbench.run.executors import Execution, Executor
 from gainbench.run.executors.in_process import InProcessExecutor
 from gainbench.run.executors.local import LocalExecutor
@@ -139,6 +141,8 @@ def run_suite(
         )
         plan.save()
         started = [cell.spec for cell in plan.pending if retry == "failed" or not _failed(cell)]
+        # Long cells first: a training that starts last would leave the other jobs idle.
+        started.sort(key=lambda spec: not issubclass(find_method(spec.method.name, spec.plugin), TrainableInpainter))
         execution = _execution(plan, jobs)
         execution = replace(execution, timeout=timeout, precision=precision, checkpoint_seconds=checkpoint_seconds)
         watch.planned(plan, started, execution)

@@ -88,8 +88,7 @@ def plan_suite(
         iterations: overrides the suite's and the scale's training budget.
         methods: run these of the suite's methods only, by label; a ``NAME`` that the suite has with options only takes
             every variant of it. A method of the plugin may be named, with any options, although the suite lacks it.
-        datasets: run these of the suite's data sets only; one whose path is given in ``data_paths`` may be named
-            although the suite does not hold it.
+        datasets: run these of the suite's data sets only; default all of them, and those of ``data_paths`` beside them.
         seeds: run these instead of the suite's seeds.
         data_paths: where the user's data sets lie, by data set.
         plugin: a Python file whose methods join the suite's.
@@ -185,7 +184,7 @@ def _chosen_datasets(suite: Suite, paths: dict[str, Path], wanted: Sequence[str]
         if name not in valid:
             hint = f"give its folder with --data {name}=PATH" if name in DATASETS else nearest(name, valid)
             raise SpecError(f"suite {suite.name} has no data set {name!r}; {hint}")
-    chosen = tuple(dict.fromkeys(wanted or suite.datasets))
+    chosen = tuple(dict.fromkeys(wanted or valid))
     if idle := sorted(set(paths) - set(chosen)):
         raise SpecError(
             f"--data names {', '.join(idle)}, which would not be used; "

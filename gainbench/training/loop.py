@@ -23,6 +23,8 @@ CLIP_NORM = 1000.0
 
 Style losses reach 650 in their first steps (partial_conv at 128 px); the bound lies above, and only tames accidents."""
 
+Schedule = Literal["constant", "linear"]
+
 BatchSource = Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]
 """``batches(start, stop)`` yields (image (B,3,H,W), known (B,1,H,W)) for the iterations start ... stop - 1."""
 
@@ -51,6 +53,7 @@ def train(
     folder: Path,
     device: torch.device,
     precision: Literal["fp32", "bf16"] = "fp32",
+    schedule: Schedule = "constant",
     checkpoint_seconds: float = 60.0,
     log_every: int = 10,
     tensorboard: bool = False,
@@ -69,6 +72,7 @@ def train(
         folder: holds ``checkpoint/`` and ``training.jsonl``.
         device: where to compute.
         precision: ``bf16`` computes forward passes under autocast.
+        schedule: ``linear`` lets each phase's learning rate fall to zero over its window.
         checkpoint_seconds: wall time between checkpoints; 0 writes one after every step.
         log_every: steps between log records.
         tensorboard: write TensorBoard events too.
@@ -100,7 +104,8 @@ def train(
             )
             terms: dict[str, Tensor] = {}
             for phase in phases:
-                if _active(phase, step, iterations):
+                if (rate := _rate(phase, step, iterations, schedule)) is not None:
+                    _set_rate(optimisers[phase.name], rate)
                     terms |= _step(phase, optimisers[phase.name], batch, step, device=device, precision=precision)
             done = step + 1
             if done % log_every == 0 or done in {1, iterations}:
@@ -125,9 +130,17 @@ def train(
     return TrainingSummary(iterations, seconds + time.monotonic() - begun, losses)
 
 
-def _active(phase: Phase, step: int, iterations: int) -> bool:
+def _rate(phase: Phase, step: int, iterations: int, schedule: Schedule) -> float | None:
+    """The phase's learning rate at a step, or None where the phase is not active."""
     first, last = (round(fraction * iterations) for fraction in phase.window)
-    return first <= step < last
+    if not first <= step < last:
+        return None
+    return phase.lr * (last - step) / (last - first) if schedule == "linear" else phase.lr
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def _parameters(phase: Phase) -> list[nn.Parameter]:

@@ -45,11 +45,11 @@ def test_the_key_is_the_documented_hash_of_the_documented_fields():
     written = (
         '{"manifest":"mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm","masks":"hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh","method":"gain",'
         '"params":{"base":16,"guidance":"canny"},"plugin":null,"revision":2,"scale":{"base":8,"batch":8,'
-        '"iterations":300,"name":"tiny","size":64,"test_pictures":40},"schema":1,"seed":5,"split":"test"}'
+        '"iterations":300,"name":"tiny","schedule":"constant","size":64,"test_pictures":40},"schema":1,"seed":5,"split":"test"}'
     )
     assert hashlib.blake2b(written.encode(), digest_size=16).hexdigest() == SPEC.key
     # Written down so that a change of it, which orphans every stored result, is noticed.
-    assert SPEC.key == "120784fb61c714ea4ebfe780fdc1010d"
+    assert SPEC.key == "0b08efede13483cd8dc0e24fa3eeece2"
     assert SPEC.folder_name == f"folder/gain_base=16_guidance=canny-s5-{SPEC.key[:8]}"
 
 
@@ -125,6 +125,11 @@ def test_narrowings_are_written_into_the_resolved_suite(planned, suite):
     assert [cell.seed for cell in resolved.cells] == [1, 2]
 
 
+def test_a_data_set_whose_folder_is_given_joins_the_suite(planned, pictures):
+    plan = planned(data_paths={"folder": pictures, "celeba-hq": pictures})
+    assert [cell.spec.dataset for cell in plan.cells] == ["folder", "celeba-hq"]
+
+
 def test_the_whole_suite_is_not_narrowed(planned, suite):
     plain = planned(methods=None, plugin=None)
     assert plain.resolved.narrowed == ()
@@ -151,7 +156,11 @@ def test_auto_takes_the_gpu_scale_where_cuda_is_present_and_never_full(planned, 
         ({"datasets": ["foldr"]}, SpecError, "did you mean 'folder'"),
         ({"datasets": ["places2"]}, SpecError, "--data places2=PATH"),
         ({"data_paths": {"celebahq": Path()}}, SpecError, "did you mean 'celeba-hq'"),
-        ({"data_paths": {"folder": Path(), "places2": Path()}}, SpecError, "--datasets folder,places2"),
+        (
+            {"datasets": ["folder"], "data_paths": {"folder": Path(), "places2": Path()}},
+            SpecError,
+            "--datasets folder,pl",
+        ),
         ({"data_paths": {"folder": Path("/nowhere")}}, DataError, "/nowhere"),
         ({"suite": "smoek"}, SpecError, "did you mean 'smoke'"),
     ],

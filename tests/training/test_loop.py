@@ -58,10 +58,10 @@ class InterruptedTrainingError(Exception):
     pass
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 6])
-def test_an_interrupted_training_ends_with_the_same_bits(build, batches, tmp_path, stop_after):
+@pytest.mark.parametrize(("stop_after", "schedule"), [(1, "constant"), (3, "linear"), (6, "linear")])
+def test_an_interrupted_training_ends_with_the_same_bits(build, batches, tmp_path, stop_after, schedule):
     whole = build()
-    run(whole, batches, tmp_path / "whole")
+    run(whole, batches, tmp_path / "whole", schedule=schedule)
 
     def stop(done, iterations, losses):
         if done == stop_after:
@@ -69,10 +69,10 @@ def test_an_interrupted_training_ends_with_the_same_bits(build, batches, tmp_pat
 
     broken = build()
     with pytest.raises(InterruptedTrainingError):
-        run(broken, batches, tmp_path / "broken", checkpoint_seconds=0, progress=stop)
+        run(broken, batches, tmp_path / "broken", checkpoint_seconds=0, progress=stop, schedule=schedule)
     resumed = build()
     torch.manual_seed(99)  # whatever state the new process starts with
-    run(resumed, batches, tmp_path / "broken")
+    run(resumed, batches, tmp_path / "broken", schedule=schedule)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], tensor), name
 
@@ -111,6 +111,31 @@ def test_large_gradients_are_scaled_to_the_clipping_norm(build, batches, tmp_pat
         patch.setattr(torch.optim.Adam, "step", spy)
         run(method, batches, tmp_path, iterations=1)
     assert seen[0] == pytest.approx(1000.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "first", "second"),
+    [
+        ("constant", [1e-3, 1e-3, 1e-3, 1e-3], [2e-3, 2e-3, 2e-3, 2e-3]),
+        ("linear", [1e-3, 0.75e-3, 0.5e-3, 0.25e-3], [2e-3, 1.5e-3, 1e-3, 0.5e-3]),
+    ],
+)
+def test_rates_follow_the_schedule_over_each_phase_window(build, batches, tmp_path, schedule, first, second):
+    method, rates = build(), []
+    method.phases = lambda: [
+        Phase("first", [method.generator], method.generate, lr=1e-3, window=(0.0, 0.5)),
+        Phase("second", [method.generator], method.generate, lr=2e-3, window=(0.5, 1.0)),
+    ]
+    original = torch.optim.Adam.step
+
+    def spy(self, *arguments, **options):
+        rates.append(self.param_groups[0]["lr"])
+        return original(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", spy)
+        run(method, batches, tmp_path, schedule=schedule)
+    assert rates == pytest.approx(first + second)
 
 
 def test_phases_need_parameters_and_different_names(build, batches, tmp_path):
