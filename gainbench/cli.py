@@ -218,7 +218,7 @@ def list_things(
     stats: Annotated[str | None, typer.Option(help="of masks: measure the holes of this protocol")] = None,
     path: Annotated[Path | None, typer.Option(help="of masks: the folder that the protocol reads")] = None,
 ) -> None:
-    """List methods with their options, suites, data sets, hole protocols or metrics."""
+    """List methods and options, suites, data sets, hole protocols, metrics, or our readings of GAIN's paper."""
     from gainbench import listings
 
     if stats is not None:
@@ -237,8 +237,12 @@ def list_things(
         console.show_table(*listings.datasets_listing())
     elif what is Listed.masks:
         console.show_table(*listings.masks_listing())
-    else:
+    elif what is Listed.metrics:
         console.show_table(*listings.metrics_listing())
+    else:
+        from gainbench.gain.readings import readings_markdown
+
+        typer.echo(readings_markdown(), nl=False)
 
 
 @app.command()

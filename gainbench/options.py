@@ -36,6 +36,7 @@ class Listed(StrEnum):
     datasets = "datasets"
     masks = "masks"
     metrics = "metrics"
+    readings = "readings"
 
 
 SuiteOption = Annotated[str, typer.Option("--suite", help="a shipped suite (see `list suites`) or a .yaml file")]

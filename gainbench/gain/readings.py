@@ -105,3 +105,12 @@ READINGS: tuple[Reading, ...] = (
         "",
     ),
 )
+
+
+def readings_markdown() -> str:
+    """The table as Markdown, one row a reading; README holds a copy."""
+    rows = [("the paper does not tell", "what we do", "option of `gain`"), ("---", "---", "---")]
+    rows += [
+        (reading.unknown, reading.default, f"`{reading.switch}`" if reading.switch else "") for reading in READINGS
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
