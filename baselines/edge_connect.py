@@ -22,14 +22,15 @@ from gainbench.nn.losses import (
 )
 from gainbench.nn.perceptual import perceptual_loss, style_loss, vgg16
 
-from .width import equal_macs_width
+from .budget import equal_macs_width, learning_rate
 
 PUBLISHED_BASE = 64
 """Channels of the published first layer of both generators and both discriminators."""
 
 BASE_PER_GAIN_BASE = 3.35
-"""Width at which both generators have GAIN's MACs, per unit of GAIN's base; see ``width.equal_macs_width``."""
+"""Width at which both generators have GAIN's MACs, per unit of GAIN's base; see ``budget.equal_macs_width``."""
 
+PUBLISHED_LR, PUBLISHED_JOINT_LR = 1e-4, 1e-6
 PUBLISHED_SIZE = 256
 PUBLISHED_DILATION = 2
 RESIDUAL_BLOCKS = 8
@@ -60,8 +61,14 @@ class EdgeConnectParams(BaseModel):
     perceptual_weight: float = Field(default=0.1, ge=0.0, description="G2 (section 3.2)")
     style_weight: float = Field(default=250.0, ge=0.0, description="G2 (section 3.2)")
     adversarial_weight: float = Field(default=0.1, ge=0.0, description="G2 (section 3.2)")
-    lr: float = Field(default=1e-4, gt=0.0, description="Adam, generators, first two stages (section 4.2)")
-    joint_lr: float = Field(default=1e-6, gt=0.0, description="Adam, generators, joint stage (section 4.2)")
+    lr: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Adam, generators, first two stages; default 1e-4 (section 4.2), x 4 under 50,000 iterations",
+    )
+    joint_lr: float | None = Field(
+        default=None, gt=0.0, description="Adam, generators, joint stage; default 1e-6 (section 4.2), x 4 likewise"
+    )
     discriminator_rate: float = Field(default=0.1, gt=0.0, description="discriminators' rate over the generators'")
     beta1: float = Field(default=0.0, ge=0.0, lt=1.0, description="Adam (section 4.2)")
     beta2: float = Field(default=0.9, ge=0.0, lt=1.0, description="Adam (section 4.2)")
@@ -210,16 +217,18 @@ class _EdgeConnect(TrainableInpainter):
         p = self.params
         betas = (p.beta1, p.beta2)
         first, last = p.edge_fraction, 1.0 - p.joint_fraction
+        alone = p.lr or learning_rate(self.scale, published=PUBLISHED_LR)
+        joint = p.joint_lr or learning_rate(self.scale, published=PUBLISHED_JOINT_LR)
         stages = [
-            ("edge", [self.D1], [self.G1], self._edge_discriminator_loss, self._edge_loss, p.lr, (0.0, first)),
-            ("paint", [self.D2], [self.G2], self._paint_discriminator_loss, self._paint_loss, p.lr, (first, last)),
+            ("edge", [self.D1], [self.G1], self._edge_discriminator_loss, self._edge_loss, alone, (0.0, first)),
+            ("paint", [self.D2], [self.G2], self._paint_discriminator_loss, self._paint_loss, alone, (first, last)),
             (
                 "joint",
                 [self.D2],
                 [self.G1, self.G2],
                 self._joint_discriminator_loss,
                 self._joint_loss,
-                p.joint_lr,
+                joint,
                 (last, 1.0),
             ),
         ]

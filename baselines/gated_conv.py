@@ -19,13 +19,15 @@ from gainbench.nn.discriminator import PatchDiscriminator
 from gainbench.nn.gated_conv import GATED_MOMENT, GatedConv2d
 from gainbench.nn.losses import hinge_discriminator_loss, hinge_generator_loss
 
-from .width import equal_macs_width
+from .budget import equal_macs_width, learning_rate
 
 PUBLISHED_BASE = 48
 """Channels of the published first convolution, 24 of them features and 24 gates."""
 
 BASE_PER_GAIN_BASE = 5.0
-"""Width at which both stages have GAIN's MACs, per unit of GAIN's base; see ``width.equal_macs_width``."""
+"""Width at which both stages have GAIN's MACs, per unit of GAIN's base; see ``budget.equal_macs_width``."""
+
+PUBLISHED_LR = 1e-4
 
 DISCRIMINATOR_PER_BASE = 64 / 48
 """The published discriminator begins with 64 channels where the generator begins with 48."""
@@ -62,7 +64,11 @@ class GatedConvParams(BaseModel):
     )
     l1_weight: float = Field(default=1.0, ge=0.0, description="mean absolute error of both stages (section 3.3)")
     adversarial_weight: float = Field(default=1.0, ge=0.0, description="hinge loss, 1 : 1 with l1 (section 3.3)")
-    lr: float = Field(default=1e-4, gt=0.0, description="Adam, both networks (reference settings)")
+    lr: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Adam, both networks; default 1e-4 (reference settings), x 4 under 50,000 iterations",
+    )
     beta1: float = Field(default=0.5, ge=0.0, lt=1.0, description="Adam (reference settings)")
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0, description="Adam (reference settings)")
 
@@ -182,9 +188,10 @@ class GatedConvInpainter(TrainableInpainter):
     def phases(self) -> list[Phase]:
         """The discriminator on the detached output, then both stages of the generator."""
         betas = (self.params.beta1, self.params.beta2)
+        lr = self.params.lr or learning_rate(self.scale, published=PUBLISHED_LR)
         return [
-            Phase("discriminator", [self.discriminator], self._discriminator_loss, self.params.lr, betas),
-            Phase("generator", [self.network], self._generator_loss, self.params.lr, betas),
+            Phase("discriminator", [self.discriminator], self._discriminator_loss, lr, betas),
+            Phase("generator", [self.network], self._generator_loss, lr, betas),
         ]
 
     def _sketch(self, image: Tensor, known: Tensor) -> Tensor | None:

@@ -23,13 +23,16 @@ from gainbench.nn.perceptual import (
     vgg16,
 )
 
-from .width import equal_macs_width
+from .budget import equal_macs_width, learning_rate
 
 PUBLISHED_BASE = 64
 """Channels of the published first layer (appendix, table 1: PConv1)."""
 
 BASE_PER_GAIN_BASE = 10.9
-"""Width at which the U-Net has GAIN's MACs, per unit of GAIN's base; see ``width.equal_macs_width``."""
+"""Width at which the U-Net has GAIN's MACs, per unit of GAIN's base; see ``budget.equal_macs_width``."""
+
+PUBLISHED_LR, PUBLISHED_FINETUNE_LR = 2e-4, 5e-5
+"""Adam's rates of both phases (section 4.1)."""
 
 FEATURES = ("pool1", "pool2", "pool3")
 """Layers of VGG-16 that perceptual and style losses read (section 3.3)."""
@@ -55,8 +58,12 @@ class PartialConvParams(BaseModel):
     perceptual_weight: float = Field(default=0.05, ge=0.0, description="features, raw and completed (equation 7)")
     style_weight: float = Field(default=120.0, ge=0.0, description="Gram matrices, raw and completed (equation 7)")
     tv_weight: float = Field(default=0.1, ge=0.0, description="smoothness of the dilated hole (equation 7)")
-    lr: float = Field(default=2e-4, gt=0.0, description="Adam, first phase (section 4.1)")
-    finetune_lr: float = Field(default=5e-5, gt=0.0, description="Adam, encoder batch norm frozen (section 4.1)")
+    lr: float | None = Field(
+        default=None, gt=0.0, description="Adam, first phase; default 2e-4 (section 4.1), x 4 under 50,000 iterations"
+    )
+    finetune_lr: float | None = Field(
+        default=None, gt=0.0, description="Adam, encoder batch norm frozen; default 5e-5 (section 4.1), x 4 likewise"
+    )
     finetune_fraction: float = Field(
         default=1 / 11,
         ge=0.0,
@@ -176,13 +183,15 @@ class PartialConvInpainter(TrainableInpainter):
     def phases(self) -> list[Phase]:
         """First the whole network, then all but the encoder's batch norms at a lower rate."""
         turn = 1.0 - self.params.finetune_fraction
+        lr = self.params.lr or learning_rate(self.scale, published=PUBLISHED_LR)
+        finetune_lr = self.params.finetune_lr or learning_rate(self.scale, published=PUBLISHED_FINETUNE_LR)
         return [
-            Phase("train", [self.network], self._train_loss, self.params.lr, window=(0.0, turn)),
+            Phase("train", [self.network], self._train_loss, lr, window=(0.0, turn)),
             Phase(
                 "finetune",
                 self.network.without_encoder_norms(),
                 self._finetune_loss,
-                self.params.finetune_lr,
+                finetune_lr,
                 window=(turn, 1.0),
             ),
         ]

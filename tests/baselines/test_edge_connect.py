@@ -19,7 +19,7 @@ from gainbench.guidance.hed import HEDGuidance
 from gainbench.nn.perceptual import VGG16Features
 from gainbench.spec import Scale, scales
 
-SMALL = Scale(name="small", size=32, base=2, batch=2, iterations=1, test_pictures=1)
+SMALL = Scale(name="small", size=32, base=2, batch=2, iterations=1_000_000, test_pictures=1)
 WIDTHS = (3, 4, 4, 6, 6, 8, 8, 8, 10, 10, 10, 12, 12, 12)
 """Channels of a VGG-16 that is narrow enough for tests; its depth and poolings are the real ones."""
 

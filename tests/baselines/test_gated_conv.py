@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gainbench import Batch
 from gainbench.spec import Scale
 
-SMALL = Scale(name="small", size=32, base=2, batch=2, iterations=1, test_pictures=1)
+SMALL = Scale(name="small", size=32, base=2, batch=2, iterations=1_000_000, test_pictures=1)
 
 
 class StripedEdges:

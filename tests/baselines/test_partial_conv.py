@@ -18,7 +18,7 @@ from gainbench.nn.partial_conv import PartialConv2d
 from gainbench.nn.perceptual import VGG16Features
 from gainbench.spec import Scale, scales
 
-SMALL = Scale(name="small", size=32, base=4, batch=2, iterations=1, test_pictures=1)
+SMALL = Scale(name="small", size=32, base=4, batch=2, iterations=1_000_000, test_pictures=1)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 import pytest
-from gainbench_baselines.width import equal_macs_width
+from gainbench_baselines.budget import equal_macs_width, learning_rate
 
 from gainbench.spec import scales
 
@@ -15,3 +15,9 @@ def test_other_scales_follow_gains_width(scale: str, factor: float, multiple: in
 
 def test_the_width_is_never_zero() -> None:
     assert equal_macs_width(scales()["tiny"], published=64, per_gain_base=0.01) == 4
+
+
+def test_short_trainings_learn_four_times_as_fast_as_published_ones() -> None:
+    full = scales()["full"]
+    assert learning_rate(full, published=1e-4) == 1e-4
+    assert learning_rate(full.model_copy(update={"iterations": 49_999}), published=1e-4) == 4e-4
