@@ -7,10 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gainbench.gain.initialisation import GG_SHARE, II_SHARE, SECOND_MOMENT, gradient_moment, keep_variance
+from gainbench.gain.initialisation import (
+    GG_SHARE,
+    II_SHARE,
+    SECOND_MOMENT,
+    border_gain,
+    gradient_moment,
+    keep_variance,
+)
 from gainbench.gain.priority import Priority, priority_update
 from gainbench.guidance.gradient import Kernel, eroded, spatial_gradient
-from gainbench.nn.partial_conv import KnownMap, Window, partial_bias
+from gainbench.nn.partial_conv import KnownMap, Window, renormalised
 
 Activation = Literal["elu", "relu"]
 
@@ -53,7 +60,8 @@ class GAIBlock(nn.Module):
         window: of II, GG and GI.
         style: see ``BlockStyle``.
         priority: how the mask shrinks; None is the plain update w_i. Stride 1 only.
-        moments: second moments of I_i and grad_i that the initial weights reckon with; None means outputs of a block.
+        side: of the maps I_i and grad_i, in pixels; only the initial weights reckon with it, any map may be given.
+        moments: second moments of I_i and grad_i, for the initial weights; None means outputs of a block.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class GAIBlock(nn.Module):
         out_image: int,
         out_grad: int,
         window: Window,
+        side: int,
         style: BlockStyle = BlockStyle(),
         priority: Priority | None = None,
         moments: tuple[float, float] | None = None,
@@ -84,18 +93,19 @@ class GAIBlock(nn.Module):
             self.weight_IG = nn.Parameter(torch.empty(out_grad, 2 * out_image, 3, 3))
             self.bias_IG = nn.Parameter(torch.zeros(out_grad))
         q = SECOND_MOMENT[style.activation]
-        self.reset_parameters(*(moments or (q, q)))
+        self.reset_parameters(side, *(moments or (q, q)))
 
-    def reset_parameters(self, image_moment: float, grad_moment: float) -> None:
+    def reset_parameters(self, side: int, image_moment: float, grad_moment: float) -> None:
         """Draw the weights, see ``gainbench.gain.initialisation``; biases are 0."""
+        gain = border_gain(self.window, side)
         II_share = II_SHARE if self.GI else 1.0
         GG_share = GG_SHARE if self.IG else 1.0
-        keep_variance(self.weight_II, share=II_share, moment=image_moment)
+        keep_variance(self.weight_II, share=II_share, moment=image_moment, gain=gain)
         if self.out_grad:
             GG, GI = self.weight_G[: self.out_grad], self.weight_G[self.out_grad :]
-            keep_variance(GG, share=GG_share, moment=grad_moment)
+            keep_variance(GG, share=GG_share, moment=grad_moment, gain=gain)
             if self.GI:
-                keep_variance(GI, share=1 - II_share, moment=grad_moment)
+                keep_variance(GI, share=1 - II_share, moment=grad_moment, gain=gain)
         if self.IG:
             keep_variance(self.weight_IG, share=1 - GG_share, moment=gradient_moment(self.style.kernel, II_share))
 
@@ -110,7 +120,7 @@ class GAIBlock(nn.Module):
         Returns:
             I_{i+1} (B, out_image, H', W'), grad_{i+1} (B, out_grad, H', W'), both zero in the hole, and M_{i+1}.
         """
-        activate = F.elu if self.style.activation == "elu" else F.relu
+        activate = F.elu_ if self.style.activation == "elu" else F.relu_
         plain = known.updated(self.window)
 
         I_prime = self._pconv(known.keep(I), self.weight_II, self.bias_II, known, plain)
@@ -118,13 +128,13 @@ class GAIBlock(nn.Module):
             return activate(I_prime), grad, plain
 
         G = self._pconv(known.keep(grad), self.weight_G, self.bias_G, known, plain)
-        grad_prime, GI = G[:, : self.out_grad], G[:, self.out_grad :]
+        grad_prime, GI = G.split_with_sizes((self.out_grad, G.shape[1] - self.out_grad), 1)
         after = plain
         if self.priority is not None:
             after = priority_update(known, self.window, grad, grad_prime, self.priority)
 
         I_next = I_prime + GI if self.GI else I_prime
-        grad_next = grad_prime + self._gradient_of_image(I_prime, after) if self.IG else grad_prime
+        grad_next = grad_prime + self._gradient_of_image(I_prime, after) if self.IG else grad_prime.clone()
         if after is not plain:
             I_next, grad_next = after.keep(I_next), after.keep(grad_next)
         return activate(I_next), activate(grad_next), after
@@ -132,11 +142,11 @@ class GAIBlock(nn.Module):
     def _pconv(self, X: Tensor, weight: Tensor, bias: Tensor, known: KnownMap, after: KnownMap) -> Tensor:
         w = self.window
         x = F.conv2d(X, weight, stride=w.stride, padding=w.padding, dilation=w.dilation)
-        return partial_bias(x, known.ratio(w, x.dtype), bias, None if after.full else after.M)
+        return renormalised(x, known.ratio(w, x.dtype), bias, after.valid(x.dtype))
 
     def _gradient_of_image(self, I_prime: Tensor, after: KnownMap) -> Tensor:
         """Pconv_IG(Grad(I'_i, M_{i+1})): the gradient counts as known where its whole 3x3 window is."""
         seen = after if after.full else KnownMap(eroded(after.M))
         x = F.conv2d(seen.keep(spatial_gradient(I_prime, self.style.kernel)), self.weight_IG, padding=1)
-        valid = None if seen.full else seen.updated(IG_WINDOW).M
-        return partial_bias(x, seen.ratio(IG_WINDOW, x.dtype), self.bias_IG, valid)
+        valid = seen.updated(IG_WINDOW).valid(x.dtype)
+        return renormalised(x, seen.ratio(IG_WINDOW, x.dtype), self.bias_IG, valid)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gainbench.errors import MethodError
 from gainbench.gain.block import BlockStyle, GAIBlock
 from gainbench.gain.initialisation import SECOND_MOMENT, keep_variance
 from gainbench.gain.priority import Priority
@@ -69,6 +70,7 @@ class Branch(nn.Module):
     Args:
         widths: of both flows.
         inputs: channels of [I_1, M] and grad_1.
+        size: side of the pictures.
         dilations: of the four convolutions of a dilation block.
         blocks: dilation blocks.
         style: of every GAI-Block.
@@ -80,6 +82,7 @@ class Branch(nn.Module):
         *,
         widths: Widths,
         inputs: tuple[int, int],
+        size: int,
         dilations: Sequence[int],
         blocks: int,
         style: BlockStyle,
@@ -98,10 +101,13 @@ class Branch(nn.Module):
                 out_image=after[0],
                 out_grad=after[1],
                 window=window,
+                side=side,
                 style=style,
                 moments=moment,
             )
-            for (before, after), window, moment in zip(pairwise(channels), windows, moments, strict=True)
+            for (before, after), window, side, moment in zip(
+                pairwise(channels), windows, (size, size, size // 2), moments, strict=True
+            )
         )
         image, grad = levels[-1]
         self.dilated = nn.ModuleList(
@@ -111,6 +117,7 @@ class Branch(nn.Module):
                 out_image=image,
                 out_grad=grad,
                 window=Window(3, dilation=dilation),
+                side=size // 4,
                 style=style,
                 priority=priority if number < PRIORITY_BLOCKS else None,
             )
@@ -136,13 +143,21 @@ class Decoder(nn.Module):
     Args:
         widths: of both flows.
         branches: how many branches' outputs are concatenated.
+        size: side of the pictures.
         guidance_channels: channels of grad*.
         guidance_rms: typical root mean square of grad*.
         style: of every GAI-Block.
     """
 
     def __init__(
-        self, *, widths: Widths, branches: int, guidance_channels: int, guidance_rms: float, style: BlockStyle
+        self,
+        *,
+        widths: Widths,
+        branches: int,
+        size: int,
+        guidance_channels: int,
+        guidance_rms: float,
+        style: BlockStyle,
     ) -> None:
         super().__init__()
         levels = list(zip(widths.image, widths.grad, strict=True))[::-1]
@@ -154,9 +169,10 @@ class Decoder(nn.Module):
                 out_image=after[0],
                 out_grad=after[1],
                 window=Window(3),
+                side=side,
                 style=style,
             )
-            for before, after in pairwise(channels)
+            for (before, after), side in zip(pairwise(channels), (size // 4, size // 2, size), strict=True)
         )
         self.to_image = nn.Conv2d(levels[-1][0], 3, 3, padding=1)
         self.to_grad = nn.Conv2d(levels[-1][1], guidance_channels, 3, padding=1) if guidance_channels else None
@@ -220,6 +236,7 @@ class GAINNetwork(nn.Module):
             self.structure = Branch(
                 widths=widths,
                 inputs=inputs,
+                size=size,
                 dilations=dilations,
                 blocks=STRUCTURE_BLOCKS,
                 style=style,
@@ -227,12 +244,19 @@ class GAINNetwork(nn.Module):
             )
         if branches != "structure":
             self.content = Branch(
-                widths=widths, inputs=inputs, dilations=dilations, blocks=CONTENT_BLOCKS, style=style, priority=None
+                widths=widths,
+                inputs=inputs,
+                size=size,
+                dilations=dilations,
+                blocks=CONTENT_BLOCKS,
+                style=style,
+                priority=None,
             )
             self.attention = ContextualAttention() if attention else None
         self.decoder = Decoder(
             widths=widths,
             branches=2 if branches == "two" else 1,
+            size=size,
             guidance_channels=guidance_channels,
             guidance_rms=guidance_rms,
             style=style,
@@ -249,15 +273,23 @@ class GAINNetwork(nn.Module):
 
         Returns:
             I* (B, 3, H, W) in [-1, 1] and grad* (B, guidance_channels, H, W).
+
+        Raises:
+            MethodError: H or W is no multiple of 8.
         """
+        if any(side % 8 for side in I.shape[2:]):
+            raise MethodError(
+                f"the picture is {I.shape[2]}x{I.shape[3]} pixels; gain needs sides that are a multiple of 8"
+            )
         M_1, grad_1 = M, grad_0
         if self.to_grad_1 is not None:
             grad_1, opening = self.to_grad_1(grad_0, M_0)
             M_1 = opening if self.first_mask == "opening" else M
         I_1 = I.masked_fill(M_1 == 0, 0.0)
-        # Channels last is the layout in which CPU and GPU convolutions are fastest; it changes no value.
-        image = torch.cat([I_1, M_1.to(I.dtype)], 1).contiguous(memory_format=torch.channels_last)
-        gradient = grad_1.contiguous(memory_format=torch.channels_last)
+        # The layout in which a GPU's convolutions are fastest, and a CPU's elementwise steps.
+        layout = torch.channels_last if I.is_cuda else torch.contiguous_format
+        image = torch.cat([I_1, M_1.to(I.dtype)], 1).contiguous(memory_format=layout)
+        gradient = grad_1.contiguous(memory_format=layout)
         known = KnownMap(M_1).settled()
 
         ends = []

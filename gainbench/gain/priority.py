@@ -97,7 +97,7 @@ def mask_shrinkage_priority(
     Returns:
         (B, 1, H, W); zero at known positions and where the window holds none. ``signed`` may be negative.
     """
-    gx, gy = gradient.split(1, 1)
+    gx, gy = gradient.chunk(2, 1)
     gradperp = _unit(torch.cat([-gy, gx], 1))
     alignment = (border_normal(M, kernel) * gradperp).sum(1, keepdim=True)
     if form == "product":

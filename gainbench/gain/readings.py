@@ -41,7 +41,8 @@ READINGS: tuple[Reading, ...] = (
     Reading("activation", "ELU after each sum, no normalisation", "activation = relu", ("activation",)),
     Reading(
         "form of the priority",
-        "sum(M_x) |n . gradperp|, unit vectors; the plain update where the largest is 0 (delta = .4 is the paper's)",
+        "sum(M_x) times the absolute value of n . gradperp, unit vectors; the plain update where the largest priority "
+        "is 0 (delta = .4 is the paper's)",
         "priority = sum, signed; delta = 0 ... .8",
         ("priority", "delta"),
     ),

@@ -10,6 +10,7 @@ so that layers of the same window share it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -110,24 +111,49 @@ class KnownMap:
             self._updated[window] = KnownMap(known, full=self.full)
         return self._updated[window]
 
+    def valid(self, dtype: torch.dtype) -> Tensor | None:
+        """M in ``dtype``, or None if it is all ones."""
+        return None if self.full else self.M.to(dtype)
+
     def keep(self, x: Tensor) -> Tensor:
         """X * M: (B, C, H, W), zero in the hole whatever number it held there."""
         return x if self.full else x * self.M.to(x.dtype)
 
 
-def partial_bias(x: Tensor, ratio: Tensor, bias: Tensor | None, valid: Tensor | None) -> Tensor:
-    """What follows the convolution: x * ratio + b where ``valid``, else 0.
+class _Renormalised(torch.autograd.Function):
+    """x * ratio + b where valid, written over x; the bias' gradient is a matrix product with the mask, not a copy."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ratio: Tensor, bias: Tensor, valid: Tensor | None) -> Tensor:
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(ratio, valid)
+        ctx.bias_dtype = bias.dtype
+        torch.addcmul(bias.to(x.dtype).view(1, -1, 1, 1), x, ratio, out=x)
+        return x if valid is None else x.mul_(valid)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        ratio, valid = ctx.saved_tensors
+        if valid is None:
+            to_bias = g.sum((0, 2, 3), dtype=ctx.bias_dtype)
+        else:
+            to_bias = torch.matmul(g.flatten(2), valid.flatten(2).mT).sum((0, 2), dtype=ctx.bias_dtype)
+        return g * ratio, None, to_bias, None
+
+
+def renormalised(x: Tensor, ratio: Tensor, bias: Tensor | None, valid: Tensor | None) -> Tensor:
+    """What follows the convolution of a partial convolution: x * ratio + b where ``valid``, else 0.
 
     Args:
-        x: W^T(X * M), (B, C, H', W').
-        ratio: window size / sum(M), 0 where sum(M) = 0; (B or 1, 1, H', W').
+        x: W^T(X * M), (B, C, H', W'), a result of the caller's own; it is overwritten.
+        ratio: window size / sum(M), 0 where sum(M) = 0; (B or 1, 1, H', W'), x's dtype.
         bias: (C,) or None.
-        valid: m', (B, 1, H', W'); None if it is all ones.
+        valid: m', (B, 1, H', W'), x's dtype; None if it is all ones.
     """
     if bias is None:
         return x * ratio
-    b = bias.to(x.dtype).view(1, -1, 1, 1)
-    return torch.addcmul(b, x, ratio) if valid is None else torch.addcmul(b * valid.to(x.dtype), x, ratio)
+    out: Tensor = _Renormalised.apply(x, ratio, bias, valid)
+    return out
 
 
 class PartialConv2d(nn.Module):
@@ -185,4 +211,4 @@ class PartialConv2d(nn.Module):
             ratio = torch.where(total > 0, self.window.size / total.clamp(min=EPS), 0.0)
         w = self.window
         x = F.conv2d(x, self.weight, stride=w.stride, padding=w.padding, dilation=w.dilation)
-        return partial_bias(x, ratio.to(x.dtype), self.bias, known), known
+        return renormalised(x, ratio.to(x.dtype), self.bias, known.to(x.dtype)), known
