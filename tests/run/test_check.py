@@ -2,7 +2,9 @@ import pytest
 
 from gainbench.registry import installed_methods
 from gainbench.run.check import check_method
+from gainbench.spec import Scale
 
+SMALL = Scale(name="check", size=32, base=4, batch=4, iterations=20, test_pictures=1)
 HEAD = """
 import time
 import torch
@@ -91,7 +93,7 @@ def subclass(body):
 def test_a_sound_plugin_passes_every_line(tmp_path):
     path = tmp_path / "sound.py"
     path.write_text(HEAD)
-    verdicts = check_method(path)
+    verdicts = check_method(path, scale=SMALL)
     assert len(verdicts) == 11
     assert [verdict for verdict in verdicts if not verdict.passed] == []
 
@@ -101,7 +103,7 @@ def test_a_sound_plugin_passes_every_line(tmp_path):
 def test_each_fault_is_caught_by_its_own_line(tmp_path, behaviour):
     path = tmp_path / "faulty.py"
     path.write_text(subclass(FAULTS[behaviour]))
-    failed = {verdict.behaviour for verdict in check_method(path) if not verdict.passed}
+    failed = {verdict.behaviour for verdict in check_method(path, scale=SMALL) if not verdict.passed}
     assert behaviour in failed
 
 
@@ -109,7 +111,7 @@ def test_each_fault_is_caught_by_its_own_line(tmp_path, behaviour):
 def test_a_plugin_that_cannot_be_built_has_one_verdict_with_the_reason(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text(HEAD.replace("nn.Conv2d(4, 3, 5, padding=2)", "nn.Conv2d(4, 3, 5, paddings=2)"))
-    verdicts = check_method(path)
+    verdicts = check_method(path, scale=SMALL)
     assert [verdict.passed for verdict in verdicts] == [False]
     assert "paddings" in verdicts[0].detail
 
@@ -117,5 +119,7 @@ def test_a_plugin_that_cannot_be_built_has_one_verdict_with_the_reason(tmp_path)
 @pytest.mark.assets
 @pytest.mark.parametrize("name", sorted(installed_methods()))
 def test_every_registered_method_keeps_the_contract(name):
-    failed = [f"{verdict.behaviour}: {verdict.detail}" for verdict in check_method(name) if not verdict.passed]
+    failed = [
+        f"{verdict.behaviour}: {verdict.detail}" for verdict in check_method(name, scale=SMALL) if not verdict.passed
+    ]
     assert failed == []
