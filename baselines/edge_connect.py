@@ -103,11 +103,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.path = nn.Sequential(
             nn.ReflectionPad2d(dilation),
-            _normalised(nn.Conv2d(channels, channels, 3, dilation=dilation), spectral=spectral),
+            _normalised(nn.Conv2d(channels, channels, 3, dilation=dilation, bias=False), spectral=spectral),
             nn.InstanceNorm2d(channels),
             nn.ReLU(),
             nn.ReflectionPad2d(1),
-            _normalised(nn.Conv2d(channels, channels, 3), spectral=spectral),
+            _normalised(nn.Conv2d(channels, channels, 3, bias=False), spectral=spectral),
             nn.InstanceNorm2d(channels),
         )
 
@@ -131,17 +131,18 @@ class EdgeConnectGenerator(nn.Module):
     def __init__(self, *, in_channels: int, out_channels: int, base: int, dilation: int, spectral: bool) -> None:
         super().__init__()
 
+        # Instance norm subtracts the mean, so a bias in front of it would do nothing.
         def layer(convolution: nn.Module, channels: int) -> list[nn.Module]:
             return [_normalised(convolution, spectral=spectral), nn.InstanceNorm2d(channels), nn.ReLU()]
 
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3),
-            *layer(nn.Conv2d(in_channels, base, 7), base),
-            *layer(nn.Conv2d(base, 2 * base, 4, stride=2, padding=1), 2 * base),
-            *layer(nn.Conv2d(2 * base, 4 * base, 4, stride=2, padding=1), 4 * base),
+            *layer(nn.Conv2d(in_channels, base, 7, bias=False), base),
+            *layer(nn.Conv2d(base, 2 * base, 4, stride=2, padding=1, bias=False), 2 * base),
+            *layer(nn.Conv2d(2 * base, 4 * base, 4, stride=2, padding=1, bias=False), 4 * base),
             *(ResidualBlock(4 * base, dilation=dilation, spectral=spectral) for _ in range(RESIDUAL_BLOCKS)),
-            *layer(nn.ConvTranspose2d(4 * base, 2 * base, 4, stride=2, padding=1), 2 * base),
-            *layer(nn.ConvTranspose2d(2 * base, base, 4, stride=2, padding=1), base),
+            *layer(nn.ConvTranspose2d(4 * base, 2 * base, 4, stride=2, padding=1, bias=False), 2 * base),
+            *layer(nn.ConvTranspose2d(2 * base, base, 4, stride=2, padding=1, bias=False), base),
             nn.ReflectionPad2d(3),
             _normalised(nn.Conv2d(base, out_channels, 7), spectral=False),
         )
@@ -179,7 +180,8 @@ class EdgeConnectDiscriminator(nn.Module):
 
 def _normalised(convolution: nn.Module, *, spectral: bool) -> nn.Module:
     nn.init.normal_(convolution.weight, std=WEIGHT_STD)  # type: ignore[arg-type]
-    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
     return spectral_norm(convolution) if spectral else convolution
 
 
