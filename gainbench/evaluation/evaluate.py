@@ -87,7 +87,7 @@ def evaluate_method(
 ) -> Evaluation:
     """Complete every row of a pairing and measure it, holding a few pictures at a time.
 
-    Hidden pixels are zero before the method sees them. Its output is composited with the known pixels, rounded to
+    Hidden pixels are zero before the method sees them, unless it is an oracle. Its output is composited with the known pixels, rounded to
     8 bit, and that is what every metric reads. Metrics always run in float32 on batches of a fixed size of their own,
     so that ``batch`` changes a row no more than it changes the method's own arithmetic. A method that draws random
     numbers gets them seeded by row; the global random state is left as it was.
@@ -200,7 +200,7 @@ class _Stream:
         whole = torch.from_numpy(originals).to(self.device).permute(0, 3, 1, 2).float() / 255.0
         seen = torch.from_numpy(known).to(self.device)[:, None].float()
         # The method gets tensors of its own: one that works in place changes nothing that is composited or measured.
-        visible, given = whole * seen, seen.clone()
+        visible, given = whole.clone() if self.method.oracle else whole * seen, seen.clone()
         devices = [self.device] if self.device.type == "cuda" else []
         with (
             torch.inference_mode(),

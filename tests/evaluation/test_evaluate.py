@@ -96,6 +96,15 @@ def test_the_method_sees_zeros_where_pixels_are_hidden_and_the_picture_elsewhere
         assert torch.equal(images[row], torch.from_numpy(expected).permute(2, 0, 1))
 
 
+def test_an_oracle_alone_is_given_the_whole_picture(pictures):
+    pairs, spy = pairing(pictures), Spy()
+    spy.oracle = True
+    evaluate(spy, pictures, pairs)
+    images = torch.cat([image for image, _ in spy.seen[1:]])
+    whole = torch.from_numpy(np.stack([pictures[row // 2] for row in range(10)])).permute(0, 3, 1, 2)
+    assert torch.equal((images * 255).round().to(torch.uint8), whole)
+
+
 class InPlace(Gray):
     def inpaint(self, image, known):
         image.zero_()
