@@ -87,10 +87,10 @@ def evaluate_method(
 ) -> Evaluation:
     """Complete every row of a pairing and measure it, holding a few pictures at a time.
 
-    Hidden pixels are zero before the method sees them, unless it is an oracle. Its output is composited with the known pixels, rounded to
-    8 bit, and that is what every metric reads. Metrics always run in float32 on batches of a fixed size of their own,
-    so that ``batch`` changes a row no more than it changes the method's own arithmetic. A method that draws random
-    numbers gets them seeded by row; the global random state is left as it was.
+    Hidden pixels are zero before the method sees them, unless it is an oracle. Its output is composited with the known
+    pixels, rounded to 8 bit, and that is what every metric reads. Metrics always run in float32 on batches of a fixed
+    size of their own, so that ``batch`` changes a row no more than it changes the method's own arithmetic. A method
+    that draws random numbers gets them seeded by row; the global random state is left as it was.
 
     Args:
         method: moved to ``device`` and into evaluation mode if it is a module.
