@@ -11,7 +11,7 @@ from types import ModuleType
 import torch
 from pydantic import BaseModel, ValidationError
 
-from gainbench.errors import MethodError
+from gainbench.errors import GainbenchError, MethodError
 from gainbench.methods import Inpainter, TrainableInpainter
 from gainbench.spec import MethodSpec, Scale, explain, nearest
 
@@ -138,7 +138,12 @@ def build_method(spec: MethodSpec, scale: Scale, seed: int = 0, plugin: Path | N
     params = validated_params(method, spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = method(params, scale)
+        try:
+            built = method(params, scale)
+        except GainbenchError:
+            raise
+        except Exception as error:
+            raise MethodError(f"method {spec.label} cannot be built: {type(error).__name__}: {error}") from error
     if isinstance(built, TrainableInpainter):
         built.eval()
     return built

@@ -72,6 +72,13 @@ def test_wrong_options_say_what_is_valid(plugin):
         build_method(MethodSpec(name="gray", params={"level": 2}), SCALE, plugin=plugin)
 
 
+def test_a_constructor_that_raises_is_the_methods_fault(tmp_path):
+    path = tmp_path / "plugin.py"
+    path.write_text(PLUGIN.replace("nn.Conv2d(4, 3, 1)", "nn.Conv2d(4, 3, kernel=1)"))
+    with pytest.raises(MethodError, match="method linear cannot be built: TypeError"):
+        build_method(MethodSpec(name="linear"), SCALE, plugin=path)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
