@@ -55,8 +55,7 @@ READINGS: tuple[Reading, ...] = (
     Reading("weighting of l1", "plain mean over all pixels", "hole_weight = 6", ("hole_weight",)),
     Reading(
         "adversarial weight",
-        ".1 beside l1 at 1, for image and gradient alike. Pilot (64 pixels, 600 iterations, held-out faces): l1 alone "
-        "25.74 dB and 9.98 % l1 in the hole; adversarial .1 with penalty 10: 25.61 dB, 10.26 %, stable",
+        ".1 beside l1 at 1, for image and gradient alike; not yet settled by a pilot on validation holes",
         "adversarial_weight = 1, .1, 0",
         ("adversarial_weight",),
     ),
