@@ -20,21 +20,25 @@ CHUNK_BYTES = 8 * 2**20
 """Pictures are taken together until one matrix of scores would be larger than this."""
 
 
-def _add_shifted(x: Tensor, out: Tensor, dims: tuple[int, int], shift: int) -> None:
-    """out[.., i, .., j, ..] += x[.., i + shift, .., j + shift, ..] where both exist."""
-    source, into = x, out
+def _overlap(out: Tensor, x: Tensor, dims: tuple[int, int], shift: int) -> tuple[Tensor, Tensor]:
+    """The parts of out and x in which out[.., i, .., j, ..] meets x[.., i + shift, .., j + shift, ..]."""
     for dim in dims:
         n = x.shape[dim] - abs(shift)
-        source = source.narrow(dim, max(shift, 0), n)
-        into = into.narrow(dim, max(-shift, 0), n)
-    into.add_(source)
+        out, x = out.narrow(dim, max(-shift, 0), n), x.narrow(dim, max(shift, 0), n)
+    return out, x
+
+
+def _add_shifted(out: Tensor, x: Tensor, dims: tuple[int, int], shift: int) -> None:
+    """out[.., i, .., j, ..] += x[.., i + shift, .., j + shift, ..] where both exist."""
+    here, there = _overlap(out, x, dims, shift)
+    here.add_(there)
 
 
 def _shift_sum(x: Tensor, dims: tuple[int, int], shifts: tuple[int, ...]) -> Tensor:
     """y[i, j] = x[i, j] + sum over s of x[i + s, j + s] in two dimensions, zero outside; adjoint: shifts negated."""
     out = x.clone()
     for shift in shifts:
-        _add_shifted(x, out, dims, shift)
+        _add_shifted(out, x, dims, shift)
     return out
 
 
@@ -168,7 +172,6 @@ class _Rebuild(torch.autograd.Function):
         to_attention, to_x = torch.zeros_like(attention), torch.empty_like(x)
         for a, shift_y in _Rebuild.PARITIES:
             by_row = _shift_sum(attention, (1, 3), (shift_y,))
-            to_by_row = torch.zeros_like(attention)
             for b, shift_x in _Rebuild.PARITIES:
                 weights = _shift_sum(by_row, (2, 4), (shift_x,)).view(B, n, n)
                 source = x[:, :, a::2, b::2].reshape(B, C, n)
@@ -176,10 +179,10 @@ class _Rebuild(torch.autograd.Function):
                 to_x[:, :, a::2, b::2] = torch.bmm(here, weights).view(B, C, H, W)
                 del weights
                 to_weights = torch.bmm(here.transpose(1, 2), source).view(B, H, W, H, W)
-                to_by_row += to_weights
-                _add_shifted(to_weights, to_by_row, (2, 4), -shift_x)
-            to_attention += to_by_row
-            _add_shifted(to_by_row, to_attention, (1, 3), -shift_y)
+                for back_y in (0, -shift_y):
+                    moved = _overlap(to_attention, to_weights, (1, 3), back_y)
+                    for back_x in (0, -shift_x):
+                        _add_shifted(*moved, (2, 4), back_x)
         return to_attention, to_x
 
 
