@@ -98,12 +98,25 @@ def test_patches_with_a_hole_pixel_are_excluded(batch):
     assert torch.equal(attention(x, known)[0], attention(changed, known)[0])
 
 
-def test_autocast_changes_no_score(batch):
+def test_autocast_changes_no_score_and_no_derivative(batch):
     x, known = (tensor.float() for tensor in batch)
-    expected = ContextualAttention()(x, known)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = ContextualAttention()(x, known)
-    assert torch.equal(found, expected)
+    results = []
+    for enabled in (False, True):
+        leaf = x.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            out = ContextualAttention()(leaf, known)
+            out.square().sum().backward()
+        results.append((out, leaf.grad))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+def test_bfloat16_maps_come_back_as_bfloat16(batch):
+    x, known = (tensor.to(torch.bfloat16) for tensor in batch)
+    leaf = x.clone().requires_grad_()
+    out = ContextualAttention()(leaf, known)
+    out.sum().backward()
+    assert out.dtype == leaf.grad.dtype == torch.bfloat16
 
 
 def test_gradients_are_right():
