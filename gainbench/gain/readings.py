@@ -62,7 +62,7 @@ READINGS: tuple[Reading, ...] = (
     Reading(
         "gradient penalty",
         "10, at one interpolate a picture, its gradient masked to the hole, in float32; a picture's score is the sum "
-        "over patches of the mean over features",
+        "of its map",
         "gp_weight = 0",
         ("gp_weight",),
     ),
