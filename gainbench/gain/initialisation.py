@@ -7,7 +7,7 @@ activation's own second moment for a standard normal input is the q of the next 
 
 A partial convolution renormalises its border, which adds variance: an output of sum(M) taps, each multiplied by window
 size / sum(M), has window size / sum(M) times the variance of a whole window. With dilation 16 on a 64-pixel map that is
-1.56 on average, and ten blocks of it are a factor of 80; the weights reckon with it (``border_gain``).
+1.56 on average, and ten such layers are a factor of 87; the weights reckon with it (``border_gain``).
 
 The gradient path Pconv_IG(Grad(I')) is special: the variance of Grad(I') depends on how smooth I' is, from half the
 variance of I' (white noise) down to nothing (a flat map). Its share is therefore an upper bound, and the rest must
