@@ -52,10 +52,10 @@ def gradient_penalty(
 
     A picture's score is the sum of its map, the usual reading for a map of scores. It keeps the slope of the map's
     mean, which the hinge loss and the generator see, small beside l1.
-    One training with scores averaged over the map's features (64 px, 1,000 iterations at a constant 4e-4, weight .1) filled
-    every large hole with a 4-pixel pattern from iteration 600 on. The sum was tried for 400 iterations at that rate and for
-    1,000 at 1e-3 falling to 0, without a pattern: penalty and schedule were not told apart, and with the sum the hinge
-    loss stays at 2.
+    One training with scores averaged over the map's features (64 px, 1,000 iterations at a constant 4e-4, weight .1)
+    filled every large hole with a 4-pixel pattern from iteration 600 on. The sum was tried for 400 iterations at that
+    rate and for 1,000 at 1e-3 falling to 0, without a pattern: penalty and schedule were not told apart, and with the
+    sum the hinge loss stays at 2.
 
     Args:
         score: the discriminator as a function of the picture alone, (B, C, H, W) -> map (B, features, H', W').
