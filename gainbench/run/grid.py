@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import time
@@ -24,6 +25,8 @@ from gainbench.run.executors.local import LocalExecutor
 from gainbench.run.plan import Plan, PlannedCell, plan_suite
 from gainbench.run.status import CellProgress, CellStatus
 from gainbench.spec import CellSpec, Precision, Suite
+
+logger = logging.getLogger(__name__)
 
 Retry = Literal["interrupted", "failed"]
 ExecutorName = Literal["local", "in_process"]
@@ -140,6 +143,7 @@ def run_suite(
             strict=strict,
         )
         plan.save()
+        _tell_of_other_precision(plan, precision)
         started = [cell.spec for cell in plan.pending if retry == "failed" or not _failed(cell)]
         # Long cells first: a training that starts last would leave the other jobs idle.
         started.sort(key=lambda spec: not issubclass(find_method(spec.method.name, spec.plugin), TrainableInpainter))
@@ -150,6 +154,22 @@ def run_suite(
         fresh = {spec.key: status for spec, status in zip(started, ran, strict=True)}
         statuses = [fresh.get(cell.spec.key, cell.stored.status) for cell in plan.cells]
     return SuiteRun(plan, statuses, started)
+
+
+def _tell_of_other_precision(plan: Plan, precision: Precision) -> None:
+    """Precision is not part of a cell's key, so that results travel between machines; reuse against a wish is told."""
+    if precision == "auto":
+        return
+    done = [cell.stored for cell in plan.cells if cell.stage == "done"]
+    other = [cell for cell in done if cell.result and cell.result.environment.get("precision") != precision]
+    if other:
+        logger.warning(
+            "%d finished cells were computed in another precision than %s and are reused, such as %s; "
+            "delete a cell's folder to compute it anew",
+            len(other),
+            precision,
+            other[0].spec.folder_name,
+        )
 
 
 def _failed(cell: PlannedCell) -> bool:

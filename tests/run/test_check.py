@@ -58,17 +58,11 @@ FAULTS = {
         return [Phase("generator", [self.layer], self.loss, lr=1e-2)]
 """,
     "Saved weights, loaded into a new method, give the same output": """
-    def phases(self):
-        self.seen = True
-        return super().phases()
+    def state_dict(self, *arguments, **options):
+        return {k: v for k, v in super().state_dict(*arguments, **options).items() if k != "bias"}
 
-    def train(self, mode=True):
-        self.offset = 0.0 if mode or not hasattr(self, "count") else 0.1
-        self.count = 1
-        return super().train(mode)
-
-    def inpaint(self, image, known):
-        return (self.predict(image, known) + float(self.bias) * 0 + id(self) % 97 / 97).clamp(0, 1)
+    def load_state_dict(self, state, strict=True, assign=False):
+        return super().load_state_dict(state, strict=False)
 """,
     "A training that is interrupted and resumed ends with the same bits": """
     calls = 0

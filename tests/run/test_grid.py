@@ -46,6 +46,15 @@ def test_a_second_run_does_nothing(run):
     assert second.unfinished == []
 
 
+def test_reusing_a_cell_of_another_precision_is_told(run, caplog):
+    run(precision="fp32")
+    run(precision="fp32")
+    assert "another precision" not in caplog.text
+    again = run(precision="bf16")
+    assert again.started == []
+    assert "1 finished cells were computed in another precision than bf16" in caplog.text
+
+
 def test_the_debug_executor_gives_the_same_statuses(run):
     ran = run(methods=["raising", "diverging", "steady"])
     assert [status.state for status in ran.statuses] == ["failed", "nan", "done"]
