@@ -1,18 +1,12 @@
-"""``python -m gainbench``: verbs and no logic. torch is loaded only by verbs that compute.
+"""Verbs of suites: run, plan, status, report, compare."""
 
-Exit codes: 0 when all went well; 1 ... 100 the number of cells that are not done, or 1 for a failed check; 2 for an
-error that a person can act on; 130 for an interrupted run.
-"""
-
-import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gainbench import console
-from gainbench.errors import GainbenchError, SpecError
+from gainbench.cli.application import INTERRUPTED, app
 from gainbench.options import (
     ROOT,
     Arithmetic,
@@ -23,7 +17,6 @@ from gainbench.options import (
     DatasetsOption,
     FidOption,
     IterationsOption,
-    Listed,
     MethodsOption,
     PluginOption,
     Retry,
@@ -36,33 +29,6 @@ from gainbench.options import (
     provide,
     selection,
 )
-
-INTERRUPTED = 130
-
-app = typer.Typer(
-    help="What should guide a network that fills irregular holes: image gradients, binary edges, or nothing?",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-assets_app = typer.Typer(help="Weights and photographs: list, fetch, verify.", no_args_is_help=True)
-app.add_typer(assets_app, name="assets")
-
-
-def main() -> None:
-    """The entry point: an error for people is one message and exit code 2."""
-    try:
-        app()
-    except GainbenchError as error:
-        console.fail(str(error))
-        sys.exit(2)
-
-
-@app.callback()
-def _settings(*, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="say more")] = False) -> None:
-    level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
 
 
 @app.command()
@@ -208,94 +174,6 @@ def cell(
         counted=not supervised,
     )
     raise typer.Exit(0 if done else 1)
-
-
-@app.command("list")
-def list_things(
-    what: Listed,
-    *,
-    plugin: PluginOption = None,
-    stats: Annotated[str | None, typer.Option(help="of masks: measure the holes of this protocol")] = None,
-    path: Annotated[Path | None, typer.Option(help="of masks: the folder that the protocol reads")] = None,
-) -> None:
-    """List methods and options, suites, data sets, hole protocols, metrics, or our readings of GAIN's paper."""
-    from gainbench import listings
-
-    if stats is not None:
-        if what is not Listed.masks:
-            raise SpecError("--stats belongs to `list masks`")
-        console.show_table(*listings.hole_statistics_listing(stats, path), title=stats)
-    elif what is Listed.methods:
-        from gainbench.registry import installed_methods, plugin_methods
-
-        entries = installed_methods() | (plugin_methods(plugin) if plugin is not None else {})
-        console.show_table(*listings.methods_listing(entries.values()))
-    elif what is Listed.suites:
-        console.show_table(*listings.suites_listing())
-        console.show_table(*listings.scales_listing())
-    elif what is Listed.datasets:
-        console.show_table(*listings.datasets_listing())
-    elif what is Listed.masks:
-        console.show_table(*listings.masks_listing())
-    elif what is Listed.metrics:
-        console.show_table(*listings.metrics_listing())
-    else:
-        from gainbench.gain.readings import readings_markdown
-
-        typer.echo(readings_markdown(), nl=False)
-
-
-@app.command()
-def check(method: Annotated[str, typer.Argument(help="NAME, NAME[option=value] or a plugin file")]) -> None:
-    """Hold a method to its contract; exit code 1 if it breaks it."""
-    from gainbench.run.check import check_method
-
-    verdicts = check_method(method)
-    console.show_table(
-        ("", "behaviour", "found"),
-        [("passed" if verdict.passed else "failed", verdict.behaviour, verdict.detail) for verdict in verdicts],
-    )
-    raise typer.Exit(0 if all(verdict.passed for verdict in verdicts) else 1)
-
-
-@app.command()
-def env() -> None:
-    """Show versions, hardware, commit and precision as results record them."""
-    from gainbench.run.environment import compute_device, describe_environment
-    from gainbench.training import resolve_precision
-
-    device = compute_device()
-    console.out.print_json(data=describe_environment(device=device, precision=resolve_precision("auto", device)))
-
-
-@assets_app.command("list")
-def assets_list(*, assets_dir: AssetsOption = None) -> None:
-    """List weights and photographs, their licences, and whether they are at hand."""
-    provide(None, assets_dir)
-    from gainbench.listings import assets_listing
-
-    console.show_table(*assets_listing())
-
-
-@assets_app.command("fetch")
-def assets_fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="default: all")] = None, *, assets_dir: AssetsOption = None
-) -> None:
-    """Bring assets into the cache and say where each came from."""
-    from gainbench.assets import fetch_assets
-
-    fetched = fetch_assets(names or None, assets_dir=assets_dir)
-    console.show_table(("asset", "source", "path"), [(item.name, item.source, str(item.path)) for item in fetched])
-
-
-@assets_app.command("verify")
-def assets_verify(names: Annotated[list[str] | None, typer.Argument(help="default: all")] = None) -> None:
-    """Read every byte of the cached assets and compare with the catalogue; exit code 1 if any is damaged."""
-    from gainbench.assets import verify_assets
-
-    verified = verify_assets(names or None)
-    console.show_table(("asset", "state", "detail"), [(item.name, item.status, item.detail) for item in verified])
-    raise typer.Exit(1 if any(item.status == "damaged" for item in verified) else 0)
 
 
 def _build_report(root: Path, suite: str | None) -> None:
