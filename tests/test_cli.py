@@ -6,8 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from gainbench import cli
-from gainbench.cli import app, main
+from gainbench.cli import app, application, main
 
 RUNNER = CliRunner()
 
@@ -43,7 +42,7 @@ def test_an_error_of_our_own_making_keeps_its_traceback(monkeypatch):
     def broken() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(application, "app", broken)
     with pytest.raises(ZeroDivisionError):
         main()
 
