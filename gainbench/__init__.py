@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gainbench.report.comparison import compare
     from gainbench.run import run_suite
     from gainbench.run.check import check_method as check
+    from gainbench.run.inpaint import inpaint
+    from gainbench.run.store import read_results
     from gainbench.spec import Scale, load_suite
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "TrainableInpainter",
     "check",
     "compare",
+    "inpaint",
     "load_suite",
+    "read_results",
     "report",
     "run_suite",
 ]
@@ -41,7 +45,9 @@ _HOMES = {
     "TrainableInpainter": ("gainbench.methods", "TrainableInpainter"),
     "check": ("gainbench.run.check", "check_method"),
     "compare": ("gainbench.report.comparison", "compare"),
+    "inpaint": ("gainbench.run.inpaint", "inpaint"),
     "load_suite": ("gainbench.spec", "load_suite"),
+    "read_results": ("gainbench.run.store", "read_results"),
     "report": ("gainbench.report", "build_report"),
     "run_suite": ("gainbench.run", "run_suite"),
 }

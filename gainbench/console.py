@@ -194,5 +194,32 @@ class RunDisplay:
             self._spoken[spec.key] = time.monotonic()
 
 
+class Counter:
+    """Follows work on a known number of things: a bar on a terminal, now and then a line elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+        self._task = self._bar.add_task(what, total=None)
+        self._spoken = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, done: int, total: int) -> None:
+        """Say how many are done."""
+        self._bar.update(self._task, completed=done, total=total)
+        if not out.is_terminal and time.monotonic() - self._spoken > LINE_SECONDS:
+            say(f"{self._what}: {done} of {total}")
+            self._spoken = time.monotonic()
+
+
 def _named(spec: CellSpec) -> tuple[str, str, str]:
     return spec.dataset, spec.method.label, str(spec.seed)

@@ -1,11 +1,13 @@
-"""Verbs of one method: check."""
+"""Verbs of one method: check, inpaint."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gainbench import console
 from gainbench.cli.application import app
+from gainbench.options import Arithmetic, ArithmeticOption, PluginOption
 
 
 @app.command()
@@ -19,3 +21,47 @@ def check(method: Annotated[str, typer.Argument(help="NAME, NAME[option=value] o
         [("passed" if verdict.passed else "failed", verdict.behaviour, verdict.detail) for verdict in verdicts],
     )
     raise typer.Exit(0 if all(verdict.passed for verdict in verdicts) else 1)
+
+
+@app.command()
+def inpaint(
+    *,
+    image: Annotated[Path, typer.Option(metavar="FILE|FOLDER", help="a picture, or a folder of them")],
+    mask: Annotated[Path, typer.Option(metavar="FILE|FOLDER", help="white = hole; or a folder, paired by name")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="gets a PNG for every picture")],
+    method: Annotated[str | None, typer.Option(help="NAME or NAME[option=value]; default the cell's")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="CELL|FILE", help="a trained cell's folder, or its weights.safetensors")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="what weights were trained at that lie in no cell's folder")] = None,
+    plugin: PluginOption = None,
+    tile: Annotated[
+        int | None, typer.Option(min=16, metavar="PX", help="pictures with longer sides go through in tiles")
+    ] = None,
+    invert_masks: Annotated[
+        bool | None, typer.Option("--invert-masks/--no-invert-masks", help="black is the hole / white is, even if most")
+    ] = None,
+    precision: ArithmeticOption = Arithmetic.auto,
+) -> None:
+    """Fill holes in pictures of your own, of any size; exit code 1 ... 100: so many could not be filled."""
+    from gainbench.run.inpaint import inpaint as fill
+
+    with console.Counter("pictures") as counter:
+        done = fill(
+            image,
+            mask,
+            out,
+            method=method,
+            weights=weights,
+            scale=scale,
+            plugin=plugin,
+            tile=tile,
+            invert_masks=invert_masks,
+            precision=precision.value,
+            progress=counter.update,
+        )
+    unfilled = [item for item in done if item.output is None]
+    for item in unfilled:
+        console.say(f"not filled: {item.problem}", "red")
+    console.say(f"{len(done) - len(unfilled)} of {len(done)} pictures filled, in {out}")
+    raise typer.Exit(min(len(unfilled), 100))

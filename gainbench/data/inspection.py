@@ -22,6 +22,12 @@ PIXELS_LIMIT = 89_478_485
 BYTES_LIMIT = 512 * 1024 * 1024
 """A file of more bytes is refused unread."""
 
+FLAT = ("RGB", "L")
+"""Pillow's 8-bit modes that hold colours and nothing else."""
+
+LAYERED = ("RGB", "RGBA", "L", "LA", "P", "PA")
+"""Pillow's 8-bit modes that hold colours and perhaps alpha."""
+
 INSPECTION_REVISION = 1
 """Raised when the same bytes would be judged otherwise: what was remembered before is then forgotten."""
 
@@ -89,13 +95,19 @@ def inspect_bytes(content: bytes) -> Inspection:
 
 
 def _judge_header(picture: Image.Image) -> tuple[Kind, str]:
-    reason = _refusal(picture)
+    reason = refusal(picture)
     if reason:
         return "refused", reason
     return ("gray" if picture.mode == "L" else "rgb"), ""
 
 
-def _refusal(picture: Image.Image) -> str:
+def refusal(picture: Image.Image, *, layered: bool = False) -> str:
+    """Why an opened picture cannot be used, judged by its header; empty if it can.
+
+    Args:
+        picture: opened, not decoded.
+        layered: also admit an alpha channel and palettes.
+    """
     pixels = picture.width * picture.height
     if pixels > PIXELS_LIMIT:
         return _bomb_reason(pixels)
@@ -104,10 +116,10 @@ def _refusal(picture: Image.Image) -> str:
         return "animated or of several pages"
     if _is_deep(picture):
         return "more than 8 bits a channel"
+    if picture.mode in (LAYERED if layered else FLAT) and (layered or not picture.has_transparency_data):
+        return ""
     if picture.has_transparency_data:
         return "alpha channel"
-    if picture.mode in ("RGB", "L"):
-        return ""
     others = {"P": "palette of few colours", "1": "two colours only", "CMYK": "CMYK"}
     return others.get(picture.mode, f"mode {picture.mode}, expected 8-bit RGB")
 

@@ -13,7 +13,7 @@ MAX_TYPICAL_SHARE = 0.65
 """A (median) hole share above this is taken for inverted polarity: published test holes end at .6."""
 
 FLIP = "`invert: true` in the suite's `masks` (or `--invert-masks`)"
-KEEP = "`invert: false`"
+KEEP = "`invert: false` (or `--no-invert-masks`)"
 
 
 def read_mask(path: Path, *, invert: bool | None = None) -> BoolArray:
