@@ -22,6 +22,7 @@ from gainbench.nn.perceptual import (
     style_loss,
     vgg16,
 )
+from gainbench.nn.recording import recorded_outputs
 
 from .budget import equal_macs_width, learning_rate
 
@@ -175,6 +176,14 @@ class PartialConvInpainter(TrainableInpainter):
     def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
         """Fill the holes; see :meth:`gainbench.Inpainter.inpaint`."""
         return imagenet_denormalised(self._prediction(image, known)).clamp(0.0, 1.0)
+
+    def shrinkage(self, image: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """The mask after every layer; see :meth:`gainbench.Inpainter.shrinkage`."""
+        layers = {f"encoder {number}": layer for number, layer in enumerate(self.network.encoder, 1)}
+        layers |= {f"decoder {number}": layer for number, layer in enumerate(self.network.decoder, 1)}
+        with recorded_outputs(layers) as outputs:
+            self._prediction(image, known)
+        return {name: after for name, (_, after) in outputs.items()}
 
     def _prediction(self, image: Tensor, known: Tensor) -> Tensor:
         prediction: Tensor = self.network(imagenet_normalised(image) * known, known)

@@ -101,6 +101,19 @@ class Inpainter:
         """
         raise NotImplementedError
 
+    def shrinkage(self, image: Tensor, known: Tensor) -> dict[str, Tensor]:  # noqa: ARG002 - for subclasses
+        """How the holes close inside of the method, if its layers carry masks that shrink; reports show it.
+
+        Args:
+            image: as for ``inpaint``.
+            known: as for ``inpaint``.
+
+        Returns:
+            Name of a step -> what is known after it, (B or 1, 1, h, w) of any resolution, 1 = known, 0 = still hidden;
+            in the order of the forward pass. Empty for a method without such masks.
+        """
+        return {}
+
 
 class TrainableInpainter(Inpainter, nn.Module):
     """An inpainter with weights. Build the networks in ``__init__``, after calling ``super().__init__``."""

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gainbench.evaluation.cost import count_cost
     from gainbench.evaluation.evaluate import Evaluation, evaluate_method
+    from gainbench.evaluation.tracing import trace_shrinkage
 
-__all__ = ["Evaluation", "count_cost", "evaluate_method"]
+__all__ = ["Evaluation", "count_cost", "evaluate_method", "trace_shrinkage"]
 
 _HOMES = {
     "Evaluation": "gainbench.evaluation.evaluate",
     "count_cost": "gainbench.evaluation.cost",
     "evaluate_method": "gainbench.evaluation.evaluate",
+    "trace_shrinkage": "gainbench.evaluation.tracing",
 }
 
 

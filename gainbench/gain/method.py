@@ -1,5 +1,6 @@
 """GAIN as a method of the benchmark: options, losses and phases (Zhang et al., ACM MM 2019)."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from gainbench.gain.block import Activation, BlockStyle
 from gainbench.gain.network import Branches, FirstMask, GAINNetwork
 from gainbench.gain.priority import Form, GradientSource, Priority
+from gainbench.gain.trace import Step, recorded_steps
 from gainbench.guidance import guidance
 from gainbench.guidance.gradient import Kernel
 from gainbench.keyed import keyed_generator
@@ -58,6 +60,24 @@ class GAINParams(BaseModel):
     )
 
 
+@dataclass(frozen=True)
+class Trace:
+    """A forward pass, seen from outside.
+
+    Attributes:
+        image: what ``GAIN.inpaint`` returns, (B, 3, H, W) in [0, 1].
+        guidance: the recovered guidance map, (B, channels, H, W): grad_0 where M_0 is 1, grad* elsewhere; no channels
+            without guidance.
+        M_0: where the visible pixels alone give the guidance map, (B, 1, H, W).
+        steps: the mask's, of branch 1; of branch 2 in a network that has no other.
+    """
+
+    image: Tensor
+    guidance: Tensor
+    M_0: Tensor
+    steps: tuple[Step, ...]
+
+
 class GAIN(TrainableInpainter):
     """Gradient Augmented Inpainting Network.
 
@@ -104,6 +124,23 @@ class GAIN(TrainableInpainter):
         """See ``Inpainter.inpaint``."""
         I_star, _ = self._generate(image, known)
         return (I_star.float() + 1) / 2
+
+    def shrinkage(self, image: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """See ``Inpainter.shrinkage``: the masks of ``trace``."""
+        return {step.name: step.known for step in self.trace(image, known).steps}
+
+    def trace(self, image: Tensor, known: Tensor) -> "Trace":
+        """``inpaint``, and what it did on its way.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1]; zero in the hole.
+            known: (B, 1, H, W); 1 = known, 0 = hole.
+        """
+        grad_0, M_0 = self.guidance.observed(image, known)
+        (I_star, grad_star), steps = recorded_steps(
+            self.network, lambda: self.network(2 * image - 1, known, grad_0, M_0)
+        )
+        return Trace((I_star.float() + 1) / 2, composite_map(grad_0, M_0, grad_star.float()), M_0, steps)
 
     def phases(self) -> list[Phase]:
         """Discriminators on the detached output, then the generator; one step each."""

@@ -129,9 +129,22 @@ def shrink(M: Tensor, count: Tensor, P: Tensor, delta: float) -> Tensor:
     return ((M > 0) | ((count > 0) & chosen)).to(M.dtype)
 
 
+class RankedMap(KnownMap):
+    """A mask that priorities chose.
+
+    Args:
+        M: M_{i+1}, (B, 1, H, W), 1 = known.
+        P: the priorities behind it, (B, 1, H, W); for whoever wants to see why.
+    """
+
+    def __init__(self, M: Tensor, P: Tensor) -> None:
+        super().__init__(M)
+        self.P = P
+
+
 @torch.no_grad()
 def priority_update(known: KnownMap, window: Window, grad: Tensor, grad_prime: Tensor, priority: Priority) -> KnownMap:
-    """The mask that a block of stride 1 hands on.
+    """The mask that a block of stride 1 hands on; a ``RankedMap`` where priorities decided.
 
     Args:
         known: M_i.
@@ -151,4 +164,4 @@ def priority_update(known: KnownMap, window: Window, grad: Tensor, grad_prime: T
             total = mean_gradient(grad) * known.M
             gradient = F.conv2d(total, ones, padding=window.padding, dilation=window.dilation, groups=2)
     P = mask_shrinkage_priority(known.M, count, gradient, window=window, form=priority.form, kernel=priority.kernel)
-    return KnownMap(shrink(known.M, count, P, priority.delta))
+    return RankedMap(shrink(known.M, count, P, priority.delta), P)

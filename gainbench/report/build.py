@@ -10,6 +10,7 @@ from gainbench.report.gallery import write_gallery
 from gainbench.report.html import write_html
 from gainbench.report.plots import write_plots
 from gainbench.report.render import comma_separated, latex, markdown
+from gainbench.report.shrinkage import write_shrinkages
 from gainbench.report.tables import Table, all_tables
 from gainbench.run.store import StoredResults
 
@@ -55,7 +56,7 @@ def build_report(stored: StoredResults, out: Path) -> ReportPaths:
         raise ReportError(f"suite {stored.resolved.folder_name} has no cells: there is nothing to report")
     analysis = Analysis(stored)
     tables = all_tables(analysis)
-    plots = write_plots(analysis, out / "plots")
+    plots = [*write_plots(analysis, out / "plots"), *write_shrinkages(analysis, out / "plots")]
     gallery = write_gallery(analysis, out / "gallery")
     written = _write_tables(analysis, tables, out / "tables")
     figures = tuple(path for plot in plots for path in (plot.svg, plot.png, plot.csv))

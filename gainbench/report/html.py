@@ -20,6 +20,7 @@ from gainbench.report.numbers import bracket, decimals_of_intervals, fixed
 from gainbench.report.palette import method_styles
 from gainbench.report.plots import PlotFiles
 from gainbench.report.provenance import cell_origins, command, dataset_origins, environments
+from gainbench.report.shrinkage import SHRINKAGE_FIGURE
 from gainbench.report.tables import ARROWS, Table
 
 TEMPLATE = "template.html"
@@ -54,6 +55,7 @@ class Section:
     main: Table
     others: list[Table]
     plots: list[tuple[PlotFiles, str]]
+    strips: list[tuple[PlotFiles, str]]
     sheets: list[tuple[str, str]]
 
 
@@ -98,12 +100,14 @@ def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots
 
 def _section(analysis: Analysis, dataset: str, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> Section:
     main, *others = [table for table in tables if table.dataset == dataset]
+    shown = [(one, data_uri(one.svg.read_bytes(), "image/svg+xml")) for one in plots if one.dataset == dataset]
     return Section(
         name=dataset,
         findings=findings(analysis, dataset),
         main=main,
         others=others,
-        plots=[(one, data_uri(one.svg.read_bytes(), "image/svg+xml")) for one in plots if one.dataset == dataset],
+        plots=[pair for pair in shown if pair[0].metric != SHRINKAGE_FIGURE],
+        strips=[pair for pair in shown if pair[0].metric == SHRINKAGE_FIGURE],
         sheets=list(_sheets(analysis, dataset)),
     )
 

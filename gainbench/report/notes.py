@@ -4,7 +4,7 @@ Scale, training budget, photographs, holes and metric ids; what was left out, wh
 failed; what the marks mean and what they do not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gainbench.report.analysis import ALL, FEW_PICTURES, Analysis, is_oracle
 from gainbench.report.numbers import count, counted, listed
@@ -47,6 +47,21 @@ def scale_sentence(scale: Scale) -> str:
     return (
         f"Scale {scale.name}: {scale.size} x {scale.size} px, base {scale.base}, trained methods "
         f"{counted(scale.iterations, 'iteration')} of batch {scale.batch}."
+    )
+
+
+def priority_silence(methods: Collection[str], size: int) -> str:
+    """Why nothing is said about the priority; empty where something may be, and without gain.
+
+    Args:
+        methods: names of the methods shown.
+        size: side of the pictures in pixels.
+    """
+    if "gain" not in methods or size >= PRIORITY_SIZE:
+        return ""
+    return (
+        f"No statement about the mask-shrinkage priority is made below {PRIORITY_SIZE} px: at {size} px holes close "
+        "before it has anything to decide."
     )
 
 
@@ -182,12 +197,8 @@ def problem_notes(analysis: Analysis, dataset: str, method: str) -> list[str]:
 def _method_notes(analysis: Analysis, dataset: str) -> list[str]:
     notes = []
     names = {cell.spec.method.name for cell in analysis.cells(dataset)}
-    size = analysis.stored.resolved.scale.size
-    if "gain" in names and size < PRIORITY_SIZE:
-        notes.append(
-            f"No statement about the mask-shrinkage priority is made below {PRIORITY_SIZE} px: at {size} px holes "
-            "close before it has anything to decide."
-        )
+    if silence := priority_silence(names, analysis.stored.resolved.scale.size):
+        notes.append(silence)
     oracles = [method for method in analysis.methods if is_oracle(method)]
     if oracles:
         notes.append(f"{listed(oracles)}: an oracle, given hidden pixels on purpose; shown, never ranked.")

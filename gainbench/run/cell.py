@@ -24,8 +24,9 @@ from torch import Tensor
 from gainbench.atomic import atomic_path, write_json
 from gainbench.data import Dataset, PictureSet, open_dataset, training_batches
 from gainbench.errors import RunError
-from gainbench.evaluation import Evaluation, count_cost, evaluate_method
+from gainbench.evaluation import Evaluation, count_cost, evaluate_method, trace_shrinkage
 from gainbench.evaluation.metrics.catalogue import METRICS
+from gainbench.evaluation.shrinkage import write_shrinkage
 from gainbench.masks import MaskProtocol, open_protocol
 from gainbench.methods import Inpainter, TrainableInpainter
 from gainbench.registry import build_method, plugin_hash
@@ -36,6 +37,7 @@ from gainbench.run.layout import (
     RESULT,
     ROWS,
     SAMPLES,
+    SHRINKAGE,
     SPEC,
     TIMINGS,
     TRAINING,
@@ -250,12 +252,18 @@ def _evaluate(method: Inpainter, work: _Work) -> CellResult:
         samples_dir=samples,
         progress=lambda done, total: work.progress("evaluating", done, total),
     )
+    shrinkage = trace_shrinkage(
+        method, pictures, pairing, batch=EVALUATION_BATCH, device=work.device, precision=work.precision
+    )
     cost = count_cost(method, size) | _training_cost(folder) | _measured(evaluation)
     # From here to the commit an old result is not whole, so it goes first.
     (folder / RESULT).unlink(missing_ok=True)
     _write_rows(evaluation.rows, folder)
     with atomic_path(folder / FEATURES) as temporary, temporary.open("wb") as opened:
         np.savez_compressed(opened, allow_pickle=False, **evaluation.features)
+    (folder / SHRINKAGE).unlink(missing_ok=True)
+    if shrinkage is not None:
+        write_shrinkage(shrinkage, folder / SHRINKAGE)
     shutil.rmtree(folder / SAMPLES, ignore_errors=True)
     if samples.is_dir():
         samples.rename(folder / SAMPLES)

@@ -4,7 +4,7 @@
 
     cells/<dataset>/<method>-s<seed>-<key8>/   spec.json status.json progress.json log.txt training.jsonl checkpoint/
                                                weights.safetensors training.json rows.parquet timings.parquet
-                                               features.npz samples/ result.json
+                                               features.npz shrinkage.npz samples/ result.json
     pairings/<sha12>.parquet                   which hole every picture got
     manifests/<hash12>.json                    which photographs a data set held
     <suite>-<scale>/                           suite.json and what the report makes of it
@@ -30,6 +30,7 @@ TRAINING = "training.json"
 ROWS = "rows.parquet"
 TIMINGS = "timings.parquet"
 FEATURES = "features.npz"
+SHRINKAGE = "shrinkage.npz"
 SAMPLES = "samples"
 RESULT = "result.json"
 

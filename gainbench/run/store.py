@@ -17,8 +17,9 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
-from gainbench.errors import RunError
-from gainbench.run.layout import FEATURES, RESULT, ROWS, SUITE, TIMINGS, cell_folder, damaged, read_model
+from gainbench.errors import EvaluationError, RunError
+from gainbench.evaluation.shrinkage import Shrinkage, read_shrinkage
+from gainbench.run.layout import FEATURES, RESULT, ROWS, SHRINKAGE, SUITE, TIMINGS, cell_folder, damaged, read_model
 from gainbench.run.status import CellStatus, read_status
 from gainbench.spec import CellResult, CellSpec, Scale, StrictModel, Suite, nearest
 
@@ -81,6 +82,18 @@ class StoredCell:
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise damaged(path, error) from error
+
+    def shrinkage(self) -> Shrinkage | None:
+        """How holes close inside of the method; None if its masks do not shrink or the cell kept none.
+
+        Raises:
+            RunError: the file is cut short or of another shape.
+        """
+        path = self.folder / SHRINKAGE
+        try:
+            return read_shrinkage(path) if path.is_file() else None
+        except EvaluationError as error:
             raise damaged(path, error) from error
 
 
