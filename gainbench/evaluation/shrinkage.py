@@ -44,7 +44,7 @@ class Shrinkage:
     known: tuple[Known, ...]
 
     @property
-    def closed_share(self) -> NDArray[np.float64]:
+    def hidden_share(self) -> NDArray[np.float64]:
         """Share of the map that is still hidden, (rows, steps); each map's own pixels are counted."""
         return np.stack([1.0 - known.mean((1, 2)) for known in self.known], axis=1)
 

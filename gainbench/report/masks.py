@@ -34,10 +34,10 @@ def mask_pixels(known: Known, before: Known | None = None) -> Pixels:
 
 
 def share_text(known: Known) -> str:
-    """The share still closed as it stands under a mask: ``12.3 %``, ``0.05 %``, ``closed`` if nothing is hidden."""
+    """The share still hidden as it stands under a mask: ``12.3 %``, ``0.05 %``, ``0`` if nothing is."""
     share = 100 * (1 - known.mean())
     if known.all():
-        return "closed"
+        return "0"
     return f"{share:.1f} %" if share >= 0.1 else f"{share:.2g} %"
 
 

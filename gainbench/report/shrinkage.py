@@ -1,4 +1,4 @@
-"""How holes close inside of a method, step by step: SVG, PNG, and the CSV of the share still closed behind them.
+"""How holes close inside of a method, step by step: SVG, PNG, and the CSV of the share still hidden behind them.
 
 For methods whose layers carry masks that shrink. Masks are holes and no pictures: they are shown for every data set.
 """
@@ -19,7 +19,7 @@ from gainbench.report.analysis import Analysis
 from gainbench.report.canvas import Canvas, text_width, write_figure
 from gainbench.report.masks import LEGEND_SIZE, Known, draw_legend, mask_pixels, share_text
 from gainbench.report.notes import priority_silence, scale_sentence
-from gainbench.report.numbers import percent
+from gainbench.report.numbers import counted, percent
 from gainbench.report.palette import method_styles
 from gainbench.report.plots import PlotFiles
 from gainbench.run.store import StoredCell
@@ -30,8 +30,8 @@ SHRINKAGE_FIGURE = "shrinkage"
 MOST_COLUMNS = 11
 """Maps side by side; where more steps change something, some between the first and the last are left out."""
 
-SIDE, GAP, HEADING, BELOW = 0.74, 0.1, 0.42, 0.2
-"""Inches: a map, the space between two, the column headings, the share under a map."""
+SIDE, GAP, HEADING, BELOW = 0.74, 0.1, 0.22, 0.2
+"""Inches: a map, the space between two, a column heading of one line, the share under a map."""
 
 EDGE, TITLE, LINE = 0.1, 0.3, 0.16
 """Inches: around everything, the title, a line of small text."""
@@ -86,7 +86,11 @@ def strips(analysis: Analysis, dataset: str, found: dict[str, Shrinkage]) -> lis
     bins = [bin_ for bin_ in analysis.bins(dataset) if bin_ in first.bins]
     if len(found) > 1:
         row = first.rows[first.bins.index(bins[-1])]
-        return [Strip(label, label, one, one.rows.index(row)) for label, one in found.items() if row in one.rows]
+        return [
+            Strip(label.replace("[", "\n["), label, one, one.rows.index(row))
+            for label, one in found.items()
+            if row in one.rows
+        ]
     ((label, one),) = found.items()
     chosen: list[Strip] = []
     for place, bin_ in enumerate(bins):
@@ -148,7 +152,8 @@ def _drawn(analysis: Analysis, dataset: str, name: str, rows: Sequence[Strip]) -
     title, footer = _words(analysis, dataset, name, rows, (len(steps), until_closed))
     width = max(2 * EDGE + labels + len(steps) * (SIDE + GAP), 6.0)
     lines = [line for sentence in footer for line in textwrap.wrap(sentence, int((width - 2 * EDGE) / 0.061))]
-    above = EDGE + TITLE + HEADING
+    heading = HEADING + LINE * max(step.count(", ") for step in steps)
+    above = EDGE + TITLE + heading
     canvas = Canvas(width, above + len(rows) * (SIDE + BELOW + GAP) + (len(lines) + 1.4) * LINE + EDGE)
     canvas.text(EDGE, EDGE, title, size=10)
     for column, step in enumerate(steps):
@@ -177,8 +182,9 @@ def _words(
 ) -> tuple[str, list[str]]:
     """Title and footer: what a figure that is passed on alone must still say."""
     scale, (shown, until_closed) = analysis.stored.resolved.scale, counts
-    strip, every = rows[0], max(len(one.shrinkage.steps) for one in rows)
-    seed = min(cell.spec.seed for cell in analysis.cells(dataset, strip.method))
+    strip, every = rows[0], max((one.shrinkage.steps for one in rows), key=len)
+    finished = [cell for cell in analysis.cells(dataset, strip.method) if cell.result is not None]
+    seed = min(cell.spec.seed for cell in finished)
     if len({one.method for one in rows}) > 1:
         shares = f"{percent(strip.shrinkage.bins[strip.row])} %"
         title = f"How a hole of {shares} of the picture closes inside of {name}"
@@ -189,8 +195,9 @@ def _words(
         f"{dataset}, training seed {seed}.",
         scale_sentence(scale),
     ]
-    if until_closed < every:
-        sentences.append(f"Nothing is hidden in the last {every - until_closed} of {every - 1} steps.")
+    if until_closed < len(every):
+        rest = counted(len(every) - until_closed, "more step follows", "more steps follow")
+        sentences.append(f"Every hole shown is closed after {every[until_closed - 1]}; {rest}.")
     if shown < until_closed:
         sentences.append(f"{shown} of the {until_closed} maps until then are shown.")
     footer = [" ".join(sentences)]
@@ -202,9 +209,9 @@ def _words(
 def _csv(found: dict[str, Shrinkage]) -> str:
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(["method", "row", "image_id", "bin", "place", "step", "height", "width", "still_closed"])
+    writer.writerow(["method", "row", "image_id", "bin", "place", "step", "height", "width", "still_hidden"])
     for label, shrinkage in found.items():
-        shares = shrinkage.closed_share
+        shares = shrinkage.hidden_share
         for number, row in enumerate(shrinkage.rows):
             for place, (step, known) in enumerate(zip(shrinkage.steps, shrinkage.known, strict=True)):
                 identity = [label, row, shrinkage.image_ids[number], shrinkage.bins[number]]

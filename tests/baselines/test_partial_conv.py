@@ -204,3 +204,17 @@ def test_every_parameter_gets_a_gradient_and_vgg_is_none_of_them(method: Partial
     assert not idle
     assert math.isfinite(loss.item())
     assert all(name.startswith("network.") for name in method.state_dict())
+
+
+def test_the_masks_it_tells_are_those_of_its_layers() -> None:
+    method = PartialConvInpainter(PartialConvParams(base=2, levels=3), scales()["tiny"])
+    known = torch.ones(1, 1, 64, 64)
+    known[:, :, 10:40, 10:40] = 0
+    with torch.no_grad():
+        told = method.shrinkage(torch.rand(1, 3, 64, 64) * known, known)
+    assert list(told) == [f"encoder {n}" for n in (1, 2, 3)] + [f"decoder {n}" for n in (1, 2, 3)]
+    for level, kernel in enumerate((7, 5, 5), 1):
+        known = F.max_pool2d(known, kernel, stride=2, padding=kernel // 2)
+        assert torch.equal(told[f"encoder {level}"], known)
+    assert told["decoder 3"].shape == (1, 1, 64, 64)
+    assert told["decoder 3"].min() == 1

@@ -63,8 +63,8 @@ def test_a_methods_masks_are_kept_after_the_hole_itself():
         assert np.array_equal(found.known[0][place], hole)
         assert np.array_equal(found.known[1][place], hole.reshape(SIZE // 2, 2, SIZE // 2, 2).any((1, 3)))
         assert found.known[2][place].all()
-    assert found.closed_share[:, 0] == pytest.approx([1 - known.mean() for known in found.known[0]])
-    assert (found.closed_share[:, 2] == 0).all()
+    assert found.hidden_share[:, 0] == pytest.approx([1 - known.mean() for known in found.known[0]])
+    assert (found.hidden_share[:, 2] == 0).all()
 
 
 def test_batches_change_nothing():

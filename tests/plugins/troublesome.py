@@ -25,6 +25,13 @@ class Steady(Inpainter):
         return torch.full_like(image, self.params.level)
 
 
+class Closing(Steady):
+    name = "closing"
+
+    def shrinkage(self, image: Tensor, known: Tensor) -> dict[str, Tensor]:
+        return {"half": nn.functional.max_pool2d(known, 2), "all": torch.ones_like(known)}
+
+
 class Raising(Inpainter):
     name = "raising"
 

@@ -99,6 +99,22 @@ def test_a_metric_without_weights_is_absent_with_its_reason(planned, tmp_path):
     assert not any(record["metric"] == "fid" for record in result.set_metrics)
 
 
+def test_masks_that_shrink_are_kept_beside_the_rows_and_do_not_change_them(planned, tmp_path):
+    spec = planned("closing", tmp_path)
+    run_cell(spec, tmp_path)
+    stored = read_cell(tmp_path, spec)
+    shrinkage = stored.shrinkage()
+    assert shrinkage.steps == ("hole", "half", "all")
+    assert len(shrinkage.rows) == 6  # three pictures, two bins
+    content = (stored.folder / "shrinkage.npz").read_bytes()
+    (stored.folder / "result.json").unlink()
+    run_cell(spec, tmp_path)
+    assert (stored.folder / "shrinkage.npz").read_bytes() == content
+    steady = planned("steady", tmp_path)
+    assert run_cell(steady, tmp_path).rows_sha256 == stored.result.rows_sha256
+    assert read_cell(tmp_path, steady).shrinkage() is None
+
+
 def test_samples_are_kept_for_as_many_pictures_as_asked(planned, tmp_path):
     spec = planned("steady", tmp_path)
     run_cell(spec, tmp_path)
