@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUITE_OPTIONS := $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(SCALE),--scale $(SCALE))
 
 .DEFAULT_GOAL := help
-.PHONY: help install paper ablation smoke test slow check format bench clean
+.PHONY: help install paper ablation smoke test slow check format bench notebooks docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ format: install ## format and mend what can be mended
 
 bench: install ## speed and memory as ratios in one run
 	$(BIN)/python -m pytest -m benchmark tests/benchmarks
+
+notebooks: install ## write notebooks/*.ipynb from the scripts they are paired with
+	$(BIN)/jupytext --to ipynb --update notebooks/*.py
+
+docs: install ## renew what the pages quote from the program
+	$(BIN)/python docs/renew.py
 
 clean: ## remove .venv and caches; results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
