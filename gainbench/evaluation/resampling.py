@@ -112,10 +112,42 @@ def bootstrapped(
         for place, side in enumerate(sides):
             numerator += side.sign * _resampled_side(side.sums, weights, place, chunk)
         pieces.append(numerator / (weights @ counts)[:, None])
-    jackknives = [(clustered.sum(axis=0) - clustered) / (total - counts)[:, None]]
-    jackknives += [_without_each_seed(side, estimate, total) for side in sides if len(side.sums) > 1]
+    jackknives = _jackknives(sides, clustered, counts, estimate)
     low, high = bca_bounds(estimate, np.concatenate(pieces), jackknives, confidence)
     return estimate, low, high
+
+
+def resampled_means(sums: Sequence[Floats], counts: Floats, resamples: int) -> list[Floats]:
+    """Each method's means over the same resampled clusters, (resamples, K) each; its seeds are resampled on their own.
+
+    Args:
+        sums: each method's sums by seed and cluster, (S, G, K).
+        counts: (G,) rows a cluster; at least two clusters.
+        resamples: how many.
+    """
+    pieces: list[list[Floats]] = [[] for _ in sums]
+    for chunk, weights in enumerate(_weights(len(counts), resamples)):
+        rows = (weights @ counts)[:, None]
+        for place, own in enumerate(sums):
+            pieces[place].append(_resampled_side(own, weights, place, chunk) / rows)
+    return [np.concatenate(own) for own in pieces]
+
+
+def bounds_of_difference(
+    sides: Sequence[Side], counts: Floats, distribution: Floats, confidence: float
+) -> tuple[Floats, Floats, Floats]:
+    """Estimate and interval ends, (K,) each, where the resampled estimates, (resamples, K), are already drawn."""
+    clustered = np.sum([side.sign * side.sums.mean(axis=0) for side in sides], axis=0)
+    estimate: Floats = clustered.sum(axis=0) / counts.sum()
+    jackknives = _jackknives(sides, clustered, counts, estimate)
+    return estimate, *bca_bounds(estimate, distribution, jackknives, confidence)
+
+
+def _jackknives(sides: Sequence[Side], clustered: Floats, counts: Floats, estimate: Floats) -> list[Floats]:
+    """The estimate without each cluster, and without each seed of a side that has several."""
+    total = counts.sum()
+    left_out = [(clustered.sum(axis=0) - clustered) / (total - counts)[:, None]]
+    return left_out + [_without_each_seed(side, estimate, total) for side in sides if len(side.sums) > 1]
 
 
 def _resampled_side(sums: Floats, weights: Floats, place: int, chunk: int) -> Floats:
