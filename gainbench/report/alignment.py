@@ -54,6 +54,11 @@ def aligned(rows: pd.DataFrame, metrics: list[str], methods: Sequence[str]) -> B
     return block
 
 
+def is_oracle(method: str) -> bool:
+    """Whether a method's label says that it is given hidden pixels; it is shown, but never ranked."""
+    return "oracle" in method
+
+
 def chosen_rows(block: Block, bin_: str, border: str) -> NDArray[np.intp]:
     """Places of the rows of a bin and border class; ``all`` takes every one."""
     every = np.ones(len(block.bins), dtype=bool)

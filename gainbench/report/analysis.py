@@ -14,12 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo, selected_metrics
-from gainbench.evaluation.stats import RESAMPLES, Difference, Interval, flips_for, holm, separable
-from gainbench.report.alignment import ALL, Block, aligned, chosen_rows, mean_intervals, paired
+from gainbench.evaluation.stats import Difference, Interval, flips_for, holm, separable
+from gainbench.report.alignment import ALL, Block, aligned, chosen_rows, is_oracle, mean_intervals, paired
+from gainbench.report.pairs import Names, Pair, compared_pairs, seen_from
 from gainbench.run.store import StoredCell, StoredResults
 from gainbench.spec import BORDERS
 
-__all__ = ["ALL", "FEW_PICTURES", "Analysis", "Place", "Score", "SetScore", "best_method", "is_oracle"]
+__all__ = ["ALL", "FEW_PICTURES", "Analysis", "Place", "Score", "SetScore", "best_method", "is_legacy", "is_oracle"]
 
 
 FEW_PICTURES = 2000
@@ -81,6 +82,8 @@ class Analysis:
         methods: method labels in the suite's order.
         scores: place -> method -> score, for metrics of single pictures.
         set_scores: place -> method -> value, for metrics of sets.
+        pairs: place -> (first, second) -> their comparison, border classes pooled, names in the suite's order; other
+            papers' definitions are left out.
     """
 
     def __init__(self, stored: StoredResults) -> None:
@@ -88,7 +91,7 @@ class Analysis:
         self.datasets = _in_order([cell.spec.dataset for cell in stored.cells])
         self.methods = _in_order([cell.spec.method.label for cell in stored.cells])
         self.scores: dict[Place, dict[str, Score]] = {}
-        self._blocks: dict[str, Block] = {}
+        self.pairs: dict[Place, dict[Names, Pair]] = {}
         self._bins: dict[str, list[str]] = {}
         self._borders: dict[str, list[str]] = {}
         asked = [info.id for info in self.asked_metrics if info.per == "picture"]
@@ -98,8 +101,12 @@ class Analysis:
                 self._bins[dataset] = list(rows.groupby("bin")["bin_lo"].min().sort_values(kind="stable").index)
                 classes = [border for border in BORDERS if (rows["border"] == border).any()]
                 self._borders[dataset] = [*classes, ALL] if len(classes) > 1 else [ALL]
-                self._blocks[dataset] = aligned(rows, asked, self.methods)
-                self.scores |= self._scores(dataset)
+                block = aligned(rows, [metric for metric in asked if not is_legacy(metric)], self.methods)
+                self.scores |= self._scores(dataset, block, self.borders(dataset))
+                for (metric, bin_), pairs in compared_pairs(block, self.bins(dataset)).items():
+                    self.pairs[Place(dataset, metric, bin_, ALL)] = pairs
+                if others := [metric for metric in asked if is_legacy(metric)]:
+                    self.scores |= self._scores(dataset, aligned(rows, others, self.methods), [ALL])
         self.set_scores = dict(_set_scores(stored.set_metrics))
 
     @cached_property
@@ -111,11 +118,15 @@ class Analysis:
     def metrics(self, dataset: str, per: str) -> list[MetricInfo]:
         """The ``picture`` or ``set`` metrics that at least one method has on a data set, the more telling ones first.
 
-        Among set metrics KID leads while the sets are too small for a Frechet distance.
+        Among set metrics KID leads while the sets are too small for a Frechet distance. Other papers' definitions are
+        not among them: see :meth:`legacy_metrics`.
         """
-        present = {place.metric for place in (*self.scores, *self.set_scores) if place.dataset == dataset}
-        found = [info for info in self.asked_metrics if info.per == per and info.id in present]
+        found = [info for info in self._present(dataset) if info.per == per and not is_legacy(info.id)]
         return sorted(found, key=lambda info: not info.id.startswith("kid")) if self.few_pictures(dataset) else found
+
+    def legacy_metrics(self, dataset: str) -> list[MetricInfo]:
+        """Other papers' definitions that at least one method has a value of."""
+        return [info for info in self._present(dataset) if is_legacy(info.id)]
 
     def few_pictures(self, dataset: str) -> bool:
         """Whether the largest set of pictures of a data set is so small that a Frechet distance is mostly bias."""
@@ -142,18 +153,20 @@ class Analysis:
 
     def differences_to(self, reference: str, dataset: str, metric: str) -> dict[str, dict[str, Difference]]:
         """Bin -> method -> its paired difference to ``reference``, border classes pooled; the p are not adjusted."""
-        block = self._blocks[dataset]
         found: dict[str, dict[str, Difference]] = {}
         for bin_ in self.bins(dataset):
-            chosen = chosen_rows(block, bin_, ALL)
-            others = [method for method in self.scores[Place(dataset, metric, bin_, ALL)] if method != reference]
-            triples = [(metric, other, reference) for other in others]
-            found[bin_] = {other: gap for (_, other, _), gap in paired(block, chosen, triples, RESAMPLES)}
+            pairs = self.pairs.get(Place(dataset, metric, bin_, ALL), {})
+            first = {a: pair for (a, b), pair in pairs.items() if b == reference}
+            second = {b: seen_from(pair) for (a, b), pair in pairs.items() if a == reference}
+            found[bin_] = {method: pair.difference for method, pair in (first | second).items()}
         return found
 
-    def _scores(self, dataset: str) -> dict[Place, dict[str, Score]]:
-        block = self._blocks[dataset]
-        parts = [(bin_, border) for border in self.borders(dataset) for bin_ in [*self.bins(dataset), ALL]]
+    def _present(self, dataset: str) -> list[MetricInfo]:
+        present = {place.metric for place in (*self.scores, *self.set_scores) if place.dataset == dataset}
+        return [info for info in self.asked_metrics if info.id in present]
+
+    def _scores(self, dataset: str, block: Block, borders: Sequence[str]) -> dict[Place, dict[str, Score]]:
+        parts = [(bin_, border) for border in borders for bin_ in [*self.bins(dataset), ALL]]
         flips = flips_for(max(1, len(block.numbers) - 1) * len(parts))
         scores: dict[Place, dict[str, Score]] = {}
         for bin_, border in parts:
@@ -166,9 +179,9 @@ class Analysis:
         return scores
 
 
-def is_oracle(method: str) -> bool:
-    """Whether a method's label says that it is given hidden pixels; it is shown, but never ranked."""
-    return "oracle" in method
+def is_legacy(metric: str) -> bool:
+    """Whether a metric is another paper's definition: printed for comparison in a table of its own, never ranked by."""
+    return metric.startswith("legacy_")
 
 
 def best_method(intervals: dict[str, Interval], metric: str) -> str | None:

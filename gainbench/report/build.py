@@ -6,8 +6,11 @@ from pathlib import Path
 from gainbench.atomic import write_text
 from gainbench.errors import ReportError
 from gainbench.report.analysis import Analysis
+from gainbench.report.cost_plots import write_cost_plots
+from gainbench.report.curves import write_curves
 from gainbench.report.gallery import write_gallery
 from gainbench.report.html import write_html
+from gainbench.report.pair_plots import write_pair_plots
 from gainbench.report.plots import write_plots
 from gainbench.report.render import comma_separated, latex, markdown
 from gainbench.report.shrinkage import write_shrinkages
@@ -56,10 +59,14 @@ def build_report(stored: StoredResults, out: Path) -> ReportPaths:
         raise ReportError(f"suite {stored.resolved.folder_name} has no cells: there is nothing to report")
     analysis = Analysis(stored)
     tables = all_tables(analysis)
-    plots = [*write_plots(analysis, out / "plots"), *write_shrinkages(analysis, out / "plots")]
+    plots = [
+        plot
+        for write in (write_plots, write_pair_plots, write_cost_plots, write_shrinkages, write_curves)
+        for plot in write(analysis, out / "plots")
+    ]
     gallery = write_gallery(analysis, out / "gallery")
     written = _write_tables(analysis, tables, out / "tables")
-    figures = tuple(path for plot in plots for path in (plot.svg, plot.png, plot.csv))
+    figures = tuple(path for plot in plots for path in plot.paths)
     html = write_html(analysis, out / "report.html", tables=tables, plots=plots)
     _remove_stale(out, {*written, *figures, *gallery})
     return ReportPaths(

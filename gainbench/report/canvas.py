@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) or (H, W, 4)."""
 
 
-def write_figure(draw: Callable[[], Figure], svg: Path, png: Path) -> None:
+def write_figure(draw: Callable[[], Figure], svg: Path, png: Path) -> Figure:
     """Draw a figure in the house's look and write it twice, atomically; the same content gives the same bytes."""
     with mpl.rc_context(RC):
         figure = draw()
@@ -30,6 +30,7 @@ def write_figure(draw: Callable[[], Figure], svg: Path, png: Path) -> None:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "gainbench"})
         with atomic_path(png) as temporary:
             figure.savefig(temporary, format="png", dpi=PNG_DPI, metadata={"Software": "gainbench"})
+    return figure
 
 
 def text_width(text: str, size: float) -> float:

@@ -102,7 +102,7 @@ def contact_sheet(
     """
     if not publishable(analysis, dataset):
         return None
-    cells = _first_cells(analysis, dataset)
+    cells = first_cells(analysis, dataset)
     listed = {method: _samples(cell) for method, cell in cells.items()}
     kept = [method for method in analysis.methods if listed.get(method)]
     shown = [method for method in kept if methods is None or method in methods]
@@ -132,7 +132,7 @@ def write_gallery(analysis: Analysis, folder: Path) -> list[Path]:
     return written
 
 
-def _first_cells(analysis: Analysis, dataset: str) -> dict[str, StoredCell]:
+def first_cells(analysis: Analysis, dataset: str) -> dict[str, StoredCell]:
     """Each method's finished cell with the smallest seed."""
     finished = [cell for cell in analysis.cells(dataset) if cell.result is not None]
     cells: dict[str, StoredCell] = {}
@@ -177,7 +177,7 @@ def _read(cell: StoredCell, sample: Sample, what: str, mode: str) -> Pixels:
         raise ReportError(f"{path} is missing or damaged ({error}); run the cell again") from error
 
 
-def _hide(picture: Image.Image, hole: Pixels) -> None:
+def hide(picture: Image.Image, hole: Pixels) -> None:
     """Draw diagonal stripes over the pixels that are hidden (white in ``hole``)."""
     rows, columns = np.indices((picture.height, picture.width))
     stripes = np.array(HATCH, dtype=np.uint8)[(rows + columns) // STRIPE % 2]
@@ -208,7 +208,7 @@ def _laid_out(
             if picture.size != (side, side):
                 picture = picture.resize((side, side), enlarged)
             if place == 0:
-                _hide(picture, hole)
+                hide(picture, hole)
             sheet.paste(picture, (MARGIN + place * (side + GAP), top))
     return sheet
 

@@ -1,49 +1,52 @@
-"""One self-contained page: question, tables, plots, pictures, and where the numbers come from. It loads nothing."""
+"""One self-contained page: verdict, tables, figures, pictures, and where the numbers come from. It loads nothing.
+
+Its parts lie in ``page/``: templates, one style sheet, one script. The script only sorts tables and picks pictures:
+without it, everything is there to read. The page forbids itself, by its own policy, to load or run anything else.
+"""
 
 import base64
-import io
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import numpy as np
+from markupsafe import Markup
 
 import gainbench
 from gainbench.atomic import write_text
-from gainbench.evaluation.metrics.catalogue import MetricInfo
 from gainbench.gain.readings import READINGS
-from gainbench.report.analysis import ALL, Analysis, Place
-from gainbench.report.gallery import contact_sheet
+from gainbench.report.analysis import Analysis
+from gainbench.report.figures import Kind, PlotFiles, page_address
+from gainbench.report.matrix import Matrix, matrices
 from gainbench.report.notes import reduced_sentence, scale_sentence
-from gainbench.report.numbers import bracket, decimals_of_intervals, fixed
+from gainbench.report.numbers import percent, probability
+from gainbench.report.pairs import least_p
 from gainbench.report.palette import method_styles
-from gainbench.report.plots import PlotFiles
-from gainbench.report.provenance import cell_origins, command, dataset_origins, environments
-from gainbench.report.shrinkage import SHRINKAGE_FIGURE
-from gainbench.report.tables import ARROWS, Table
+from gainbench.report.provenance import cell_origins, commands, dataset_origins, environments
+from gainbench.report.tables import ARROWS, LEGACY, Table
+from gainbench.report.verdict import Verdict, verdict
+from gainbench.report.viewer import BUDGET, ERROR_RANGE, Viewer, viewer
 
-TEMPLATE = "template.html"
+PAGE = Path(__file__).parent / "page"
 
-SHEET_SIDE = 128
-"""Pixels of a picture on the page's contact sheet; the sheet beside the page has them whole."""
+CSS_PIXELS = 96
+"""To an inch."""
 
-SHEET_METHODS = 8
-"""Methods on one sheet of the page; more would be too small to judge."""
-
-SHEET_QUALITY = 82
+LEAST_SHARE = 0.68
+"""A figure gets no smaller than this, so that its letters stay legible; a telephone shows the rest by scrolling."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One metric over all holes of a data set, in words: who is best and who cannot be told from it."""
+class Figure:
+    """A figure as the page shows it: the address that holds it, and its files relative to the page."""
 
-    metric: MetricInfo
-    arrow: str
-    best: str
-    value: str
-    tied: tuple[str, ...]
-    worse: tuple[str, ...]
+    address: str
+    description: str
+    width: int
+    height: int
+    least_width: int
+    files: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,15 @@ class Section:
     """What the page says of one data set."""
 
     name: str
-    findings: list[Finding]
+    verdict: Verdict
+    bins: tuple[str, ...]
     main: Table
-    others: list[Table]
-    plots: list[tuple[PlotFiles, str]]
-    strips: list[tuple[PlotFiles, str]]
-    sheets: list[tuple[str, str]]
+    legacy: Table | None
+    others: tuple[Table, ...]
+    matrices: tuple[Matrix, ...]
+    least_p: str
+    figures: dict[Kind, tuple[Figure, ...]]
+    viewer: Viewer | None
 
 
 def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> Path:
@@ -64,12 +70,12 @@ def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots
 
     Args:
         analysis: the suite's results.
-        path: the file to write.
+        path: the file to write; figures and tables beside it are linked relative to it.
         tables: every table, each data set's main table first.
         plots: every figure.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(PAGE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -77,72 +83,66 @@ def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots
     )
     resolved = analysis.stored.resolved
     names = {cell.spec.method.name for cell in analysis.stored.cells}
-    page = environment.get_template(TEMPLATE).render(
+    script = (PAGE / "report.js").read_text(encoding="utf-8")
+    page = environment.get_template("report.html").render(
         version=gainbench.__version__,
         resolved=resolved,
         scale=scale_sentence(resolved.scale),
         reduced=reduced_sentence(resolved.scale),
         unfinished=cell_origins(analysis.stored.unfinished),
         styles=method_styles(analysis.methods),
-        sections=[_section(analysis, dataset, tables, plots) for dataset in analysis.datasets],
+        sections=_sections(analysis, path.parent, tables, plots),
         metrics=analysis.asked_metrics,
         arrows=ARROWS,
+        percent=percent,
+        error_range=ERROR_RANGE,
         readings=READINGS if "gain" in names else (),
-        command=command(resolved),
+        commands=commands(resolved),
         origins=dataset_origins(analysis),
         cells=cell_origins(analysis.stored.cells),
         environments=environments(analysis.stored.cells),
         suite_json=resolved.suite.model_dump_json(indent=2, exclude_defaults=True),
+        # Both are the package's own files, no foreign text among them.
+        style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     write_text(path, page)
     return path
 
 
-def _section(analysis: Analysis, dataset: str, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> Section:
-    main, *others = [table for table in tables if table.dataset == dataset]
-    shown = [(one, data_uri(one.svg.read_bytes(), "image/svg+xml")) for one in plots if one.dataset == dataset]
-    return Section(
-        name=dataset,
-        findings=findings(analysis, dataset),
-        main=main,
-        others=others,
-        plots=[pair for pair in shown if pair[0].metric != SHRINKAGE_FIGURE],
-        strips=[pair for pair in shown if pair[0].metric == SHRINKAGE_FIGURE],
-        sheets=list(_sheets(analysis, dataset)),
-    )
+def _sections(analysis: Analysis, folder: Path, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> list[Section]:
+    sections = []
+    # Galleries share one allowance, so that the page stays small however many data sets there are.
+    share = BUDGET // max(1, len(analysis.datasets))
+    for dataset in analysis.datasets:
+        main, *others = [table for table in tables if table.dataset == dataset]
+        own = [plot for plot in plots if plot.dataset == dataset]
+        sections.append(
+            Section(
+                name=dataset,
+                verdict=verdict(analysis, dataset),
+                bins=tuple(analysis.bins(dataset)),
+                main=main,
+                legacy=next((table for table in others if table.name.endswith(LEGACY)), None),
+                others=tuple(table for table in others if not table.name.endswith(LEGACY)),
+                matrices=tuple(matrices(analysis, dataset)),
+                least_p=probability(least_p(analysis.methods, analysis.bins(dataset))),
+                figures={
+                    kind: tuple(_figure(plot, folder) for plot in own if plot.kind == kind)
+                    for kind in ("metric", "pairs", "cost", "shrinkage", "training")
+                },
+                viewer=viewer(analysis, dataset, budget=share),
+            )
+        )
+    return sections
 
 
-def _sheets(analysis: Analysis, dataset: str) -> Iterator[tuple[str, str]]:
-    """Contact sheets as (address, description), a few methods on each."""
-    methods = [method for method in analysis.methods if analysis.cells(dataset, method)]
-    # As even as can be: 18 methods make three sheets of six, not two of eight and one of two.
-    sheets = -(-len(methods) // SHEET_METHODS)
-    for part in np.array_split(np.array(methods, dtype=object), sheets):
-        some = [str(method) for method in part]
-        sheet = contact_sheet(analysis, dataset, methods=some, side=SHEET_SIDE, one_a_bin=True)
-        if sheet is not None:
-            written = io.BytesIO()
-            sheet.image.save(written, format="WEBP", quality=SHEET_QUALITY)
-            shown = ", ".join(("input", *sheet.methods, "original"))
-            yield data_uri(written.getvalue(), "image/webp"), f"{dataset}: {shown}; training seed {sheet.seed}"
+def _figure(plot: PlotFiles, folder: Path) -> Figure:
+    files = tuple((path.suffix[1:].upper(), _relative(path, folder)) for path in plot.paths)
+    width, height = (round(CSS_PIXELS * side) for side in (plot.width, plot.height))
+    return Figure(page_address(plot), plot.description, width, height, round(LEAST_SHARE * width), files)
 
 
-def findings(analysis: Analysis, dataset: str) -> list[Finding]:
-    """For each metric with at least two ranked methods: the best over all holes, the tied and the separably worse."""
-    found = []
-    for info in analysis.metrics(dataset, "picture"):
-        scores = analysis.scores.get(Place(dataset, info.id, ALL, ALL), {})
-        digits = decimals_of_intervals(score.interval for score in scores.values())
-        for method, score in scores.items():
-            if score.best:
-                value = f"{fixed(score.interval.value, digits)} {bracket(score.interval, digits)}".strip()
-                compared = {name: other.tied for name, other in scores.items() if other.difference is not None}
-                tied = tuple(name for name, is_tied in compared.items() if is_tied)
-                worse = tuple(name for name, is_tied in compared.items() if not is_tied)
-                found.append(Finding(info, ARROWS[info.direction], method, value, tied, worse))
-    return found
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """A file as an address that holds it."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name

@@ -41,6 +41,35 @@ def bracket(interval: Interval, places: int) -> str:
     return f"[{fixed(interval.low, places)}, {fixed(interval.high, places)}]"
 
 
+def probability(p: float) -> str:
+    """A p value without the zero before the point: ``.032``, ``.41``, ``< .001``."""
+    if math.isnan(p):
+        return NOTHING
+    if p < 0.001:
+        return "< .001"
+    return f"{p:.3f}".lstrip("0") if p < 0.1 else "1" if p >= 0.995 else f"{p:.2f}".lstrip("0")
+
+
+def holes_between(bins: Sequence[str], every: Sequence[str]) -> str:
+    """Hole sizes in words, neighbours joined: ``all sizes``, or as in ``1 to 20 and 40 to 50 %`` with en dashes.
+
+    Args:
+        bins: labels, in any order.
+        every: all labels there are, smallest holes first.
+    """
+    if set(bins) >= set(every):
+        return "all sizes"
+    runs: list[list[str]] = []
+    for place, bin_ in enumerate(every):
+        if bin_ in bins:
+            if runs and place and runs[-1][-1] == every[place - 1]:
+                runs[-1].append(bin_)
+            else:
+                runs.append([bin_])
+    ends = [percent(f"{run[0].split('-')[0]}-{run[-1].split('-')[1]}") for run in runs]
+    return f"{listed(ends)} %" if ends else "no size"
+
+
 def quantity(value: float) -> str:
     """Three significant digits with a prefix: ``14.6 M``, ``68.2 G``, ``940``, ``0``."""
     for factor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):

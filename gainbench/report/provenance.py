@@ -68,6 +68,18 @@ def command(resolved: ResolvedSuite) -> str:
     return shlex.join(words)
 
 
+def commands(resolved: ResolvedSuite) -> tuple[tuple[str, str], ...]:
+    """(what it does, command line) for whoever wants these results again."""
+    return (
+        ("Train, evaluate and report; what is done is not done again", command(resolved)),
+        (
+            "Only the report, from stored rows",
+            shlex.join(["python", "-m", "gainbench", "report", resolved.folder_name]),
+        ),
+        ("The options of every method, with their sources", "python -m gainbench list methods"),
+    )
+
+
 def _differences(suite: Suite, written: Suite) -> list[str]:
     words = []
     for option, now, before in (

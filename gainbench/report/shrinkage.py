@@ -3,29 +3,27 @@
 For methods whose layers carry masks that shrink. Masks are holes and no pictures: they are shown for every data set.
 """
 
-import csv
-import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from gainbench.atomic import write_text
 from gainbench.evaluation.shrinkage import Shrinkage
 from gainbench.report.analysis import Analysis
-from gainbench.report.canvas import Canvas, text_width, write_figure
+from gainbench.report.canvas import Canvas, text_width
+from gainbench.report.figures import PlotFiles, comma_separated, write_plot
 from gainbench.report.masks import LEGEND_SIZE, Known, draw_legend, mask_pixels, share_text
 from gainbench.report.notes import priority_silence, scale_sentence
 from gainbench.report.numbers import counted, percent
 from gainbench.report.palette import method_styles
-from gainbench.report.plots import PlotFiles
 from gainbench.run.store import StoredCell
 
-SHRINKAGE_FIGURE = "shrinkage"
-"""What stands for a metric's id in these figures."""
+CSV_COLUMNS = ("method", "row", "image_id", "bin", "place", "step", "height", "width", "still_hidden")
 
 MOST_COLUMNS = 11
 """Maps side by side; where more steps change something, some between the first and the last are left out."""
@@ -130,17 +128,15 @@ def _by_name(analysis: Analysis, dataset: str) -> dict[str, dict[str, Shrinkage]
 
 
 def _write(analysis: Analysis, dataset: str, name: str, found: dict[str, Shrinkage], folder: Path) -> PlotFiles:
-    svg, png, numbers = (folder / f"{dataset}-shrinkage-{name}.{ending}" for ending in ("svg", "png", "csv"))
-    write_text(numbers, _csv(found))
-    write_figure(lambda: _drawn(analysis, dataset, name, strips(analysis, dataset, found)), svg, png)
-    return PlotFiles(
+    return write_plot(
+        partial(_drawn, analysis, dataset, name, strips(analysis, dataset, found)),
+        comma_separated(CSV_COLUMNS, _numbers(found)),
+        folder,
+        f"{dataset}-shrinkage-{name}",
         dataset=dataset,
-        metric=SHRINKAGE_FIGURE,
-        svg=svg,
-        png=png,
-        csv=numbers,
-        description=f"How holes of {dataset} close inside of {name}, step by step; the numbers are in {numbers.name}",
-        paired=True,
+        kind="shrinkage",
+        metric="",
+        text=f"How holes of {dataset} close inside of {name}, step by step",
     )
 
 
@@ -206,14 +202,10 @@ def _words(
     return title, footer
 
 
-def _csv(found: dict[str, Shrinkage]) -> str:
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(["method", "row", "image_id", "bin", "place", "step", "height", "width", "still_hidden"])
+def _numbers(found: dict[str, Shrinkage]) -> Iterator[Sequence[Any]]:
     for label, shrinkage in found.items():
         shares = shrinkage.hidden_share
         for number, row in enumerate(shrinkage.rows):
             for place, (step, known) in enumerate(zip(shrinkage.steps, shrinkage.known, strict=True)):
-                identity = [label, row, shrinkage.image_ids[number], shrinkage.bins[number]]
-                writer.writerow([*identity, place, step, *known.shape[1:], shares[number, place]])
-    return written.getvalue()
+                identity = (label, row, shrinkage.image_ids[number], shrinkage.bins[number])
+                yield (*identity, place, step, *known.shape[1:], shares[number, place])

@@ -4,8 +4,9 @@ Each data set has one main table (all metrics, all bins pooled) and one table pe
 classes apart, then pooled. Parameters and multiply-accumulates stand beside every result.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo
 from gainbench.report.analysis import ALL, Analysis, Place, Score, SetScore
@@ -32,6 +33,17 @@ BORDER_HEADINGS = {
 
 COSTS = ("parameters", "MACs", "training", "ms a picture", "peak memory (MiB)")
 
+LEGACY = "-definitions"
+"""How the file of the table of other papers' definitions ends."""
+
+FAMILIES = (
+    ("psnr_rgb", "legacy_zits_psnr"),
+    ("ssim_rgb_g11", "legacy_edgeconnect_ssim", "legacy_aotgan_ssim", "legacy_lama_ssim"),
+    ("l1_hole", "legacy_mmagic_mae"),
+    ("l1_rel", "legacy_edgeconnect_mae"),
+)
+"""Metrics that other papers print under the name of ours, ours first."""
+
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 N_LABEL = "n"
@@ -47,6 +59,7 @@ class TableCell:
         best: printed bold.
         tied: printed underlined.
         note: number of the footnote that explains the cell, or None.
+        value: the number behind the text, by which the page sorts; None where there is none.
     """
 
     text: str = ""
@@ -54,6 +67,7 @@ class TableCell:
     best: bool = False
     tied: bool = False
     note: int | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +171,44 @@ def bin_table(analysis: Analysis, dataset: str, metric: str) -> Table:
     )
 
 
+def legacy_table(analysis: Analysis, dataset: str) -> Table:
+    """The same outputs under other papers' definitions, each beside ours of the same name; all holes."""
+    others = analysis.legacy_metrics(dataset)
+    ours = analysis.metrics(dataset, "picture")
+    infos = [info for family in FAMILIES for info in [*ours, *others] if info.id in family]
+    table = _built(
+        analysis,
+        dataset,
+        name=f"{dataset}{LEGACY}",
+        title=f"{dataset}: the same pictures under other papers' definitions",
+        columns=[_metric_column(info) for info in infos],
+        places=lambda border: [Place(dataset, info.id, ALL, border) for info in infos],
+    )
+    return replace(table, panels=table.panels[-1:], notes=(*_reversals(analysis, dataset, infos), *table.notes))
+
+
+def _reversals(analysis: Analysis, dataset: str, infos: Sequence[MetricInfo]) -> Iterator[str]:
+    """Which methods change places where only the definition of a metric changes."""
+    means = {
+        info.id: {
+            method: score.interval.value
+            for method, score in analysis.scores.get(Place(dataset, info.id, ALL, ALL), {}).items()
+        }
+        for info in infos
+    }
+    for family in FAMILIES:
+        first, *rest = [info for info in infos if info.id in family] or [None]
+        for other in rest if first else []:
+            swapped = [
+                f"{a} and {b}"
+                for a, b in combinations(means[first.id], 2)
+                if a in means[other.id] and b in means[other.id]
+                and (means[first.id][a] - means[first.id][b]) * (means[other.id][a] - means[other.id][b]) < 0
+            ]  # fmt: skip
+            if swapped:
+                yield f"{first.label} and {other.label} rank {listed(swapped)} in opposite orders."
+
+
 def cost_table(analysis: Analysis, dataset: str) -> Table:
     """What each method costs: size, work, training, time and memory."""
     footnotes = _Footnotes()
@@ -199,26 +251,32 @@ def _hole(cell: StoredCell, columns: int, note: int | None) -> Row:
 
 
 def _all_costs(cost: dict[str, float]) -> tuple[TableCell, ...]:
-    def text(name: str, write: Callable[[float], str]) -> str:
-        return write(cost[name]) if name in cost else NOTHING
-
     quartiles = [cost.get(f"ms_per_image_{name}_quartile") for name in ("lower", "upper")]
     between = f"[{', '.join(quantity(one) for one in quartiles if one is not None)}]" if None not in quartiles else ""
     return (
-        TableCell(text("parameters", quantity)),
-        TableCell(text("macs", quantity)),
-        TableCell(text("training_seconds", duration)),
-        TableCell(text("ms_per_image_median", quantity), between),
-        TableCell(text("peak_memory_mb", count)),
+        _cost_cell(cost, "parameters", quantity),
+        _cost_cell(cost, "macs", quantity),
+        _cost_cell(cost, "training_seconds", duration),
+        replace(_cost_cell(cost, "ms_per_image_median", quantity), interval=between),
+        _cost_cell(cost, "peak_memory_mb", count),
     )
 
 
+def _cost_cell(cost: dict[str, float], name: str, write: Callable[[float], str]) -> TableCell:
+    return TableCell(write(cost[name]), value=cost[name]) if name in cost else TableCell(NOTHING)
+
+
 def dataset_tables(analysis: Analysis, dataset: str) -> list[Table]:
-    """The main table, one table per metric, and what the methods cost."""
+    """The main table, one table per metric, other papers' definitions, and what the methods cost."""
     infos = [*analysis.metrics(dataset, "picture"), *analysis.metrics(dataset, "set")]
     by_bin = [bin_table(analysis, dataset, info.id) for info in infos]
     finished = any(cell.result is not None for cell in analysis.cells(dataset))
-    return [main_table(analysis, dataset), *by_bin, *([cost_table(analysis, dataset)] if finished else [])]
+    return [
+        main_table(analysis, dataset),
+        *by_bin,
+        *([legacy_table(analysis, dataset)] if analysis.legacy_metrics(dataset) else []),
+        *([cost_table(analysis, dataset)] if finished else []),
+    ]
 
 
 def all_tables(analysis: Analysis) -> list[Table]:
@@ -289,9 +347,10 @@ def _cell(analysis: Analysis, place: Place, method: str, digits: int, footnotes:
     if n != most:
         note = footnotes.number(f"{method}: {count(n)} of {count(most)} pairs have a value of {place.metric}.")
     if isinstance(score, SetScore):
-        return TableCell(fixed(score.value, digits), note=note)
+        return TableCell(fixed(score.value, digits), note=note, value=score.value)
     interval = score.interval
-    return TableCell(fixed(interval.value, digits), bracket(interval, digits), score.best, score.tied, note)
+    text = fixed(interval.value, digits)
+    return TableCell(text, bracket(interval, digits), score.best, score.tied, note, interval.value)
 
 
 def _most(analysis: Analysis, place: Place) -> int:
@@ -305,7 +364,7 @@ def _most(analysis: Analysis, place: Place) -> int:
 def _costs(analysis: Analysis, dataset: str, method: str) -> tuple[TableCell, TableCell]:
     results = [cell.result for cell in analysis.cells(dataset, method) if cell.result is not None]
     cost = results[0].cost if results else {}
-    parameters, macs = (TableCell(quantity(cost[name]) if name in cost else NOTHING) for name in ("parameters", "macs"))
+    parameters, macs = (_cost_cell(cost, name, quantity) for name in ("parameters", "macs"))
     return parameters, macs
 
 

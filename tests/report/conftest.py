@@ -1,5 +1,7 @@
 """Stored results made from known numbers, in the classes that the real store returns."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from gainbench.atomic import write_json
 from gainbench.report.analysis import Analysis
 from gainbench.report.plots import PlotFiles, write_plots
 from gainbench.run.status import CellStatus
@@ -69,6 +73,48 @@ def make_rows(
             records.append(record)
     rows = pd.DataFrame.from_records(records)
     return rows.drop(columns=[metric for metric in BASE if metric not in metrics])
+
+
+def make_training_log(folder: Path, iterations: int = 500) -> None:
+    """A ``training.jsonl`` with a falling loss, an adversarial one around zero, and a gradient norm."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(str(folder.name)))
+    with (folder / "training.jsonl").open("w") as log:
+        for step in range(10, iterations + 1, 10):
+            record = {
+                "step": step,
+                "seconds": step / 2,
+                "discriminator/hinge": 2 - step / iterations + 0.1 * rng.normal(),
+                "generator/l1": float(0.3 * np.exp(-step / 150) + 0.05 + 0.005 * rng.normal()),
+                "generator/adversarial": 0.02 * rng.normal(),
+                "generator/gradient_norm": 3.0,
+            }
+            log.write(json.dumps(record) + "\n")
+
+
+def make_samples(folder: Path, level: float, *, side: int = 64, pictures: int = 2) -> None:
+    """Outputs that are wrong by ``level`` of 255 in the hole: a disc that grows with the bin."""
+    samples = folder / "samples"
+    samples.mkdir(parents=True, exist_ok=True)
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    records = []
+    for row in range(pictures * len(BINS)):
+        number, place = divmod(row, len(BINS))
+        hole = x**2 + y**2 < sum(BINS[place]) / 2 / np.pi
+        shade = 128 + 90 * np.stack([np.sin(9 * x + number), np.cos(7 * y), np.sin(8 * (x + y))], axis=2)
+        wrong = np.where(hole[..., None], shade + level * np.cos(20 * x)[..., None], shade)
+        pictured = {
+            "original": shade.clip(0, 255).astype(np.uint8),
+            "known": np.where(hole, 255, 0).astype(np.uint8),
+            "completed": wrong.clip(0, 255).astype(np.uint8),
+        }
+        files = {what: f"{row:05d}-{what}.png" for what in pictured}
+        for what, pixels in pictured.items():
+            Image.fromarray(pixels).save(samples / files[what])
+        border = BORDERS[(2 * number + place) % 2]
+        record = {"row": row, "image_id": f"{number:03d}/0", "bin": bin_label(BINS[place]), "border": border}
+        records.append(record | {"files": files})
+    (samples / "samples.json").write_text(json.dumps(records))
 
 
 class Bench:
@@ -155,6 +201,24 @@ class Bench:
 
     def folder(self, spec: CellSpec) -> Path:
         return self.root / "cells" / spec.folder_name
+
+    def write(self) -> StoredResults:
+        """Lay everything down as a run does, so that a process of its own can read it."""
+        stored = self.stored()
+        finished = iter(self.rows)
+        for cell in stored.cells:
+            if cell.result is not None:
+                rows = next(finished).drop(columns=list(CELL_COLUMNS))
+                cell.folder.mkdir(parents=True, exist_ok=True)
+                rows.drop(columns="runtime_ms").to_parquet(cell.folder / "rows.parquet", index=False)
+                rows[["runtime_ms"]].to_parquet(cell.folder / "timings.parquet", index=False)
+                own = [one for one in self.sets if one["key"] == cell.spec.key]
+                sets = tuple({k: v for k, v in one.items() if k not in CELL_COLUMNS} for one in own)
+                sha = hashlib.sha256((cell.folder / "rows.parquet").read_bytes()).hexdigest()
+                result = cell.result.model_copy(update={"rows_sha256": sha, "set_metrics": sets})
+                write_json(cell.folder / "result.json", result.model_dump(mode="json"))
+        write_json(stored.folder / "suite.json", stored.resolved.model_dump(mode="json"))
+        return stored
 
     def stored(self) -> StoredResults:
         datasets = {

@@ -1,0 +1,84 @@
+"""Every two methods against each other: who is better, by how much, with which hole sizes.
+
+Holm's correction runs over all pairs, hole sizes and the pooled holes of one metric on one data set. That family is
+larger than the tables', which compare with the best alone: a pair may be separable there and not here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from gainbench.evaluation.metrics.catalogue import METRICS
+from gainbench.evaluation.pairwise import pairwise_differences
+from gainbench.evaluation.stats import Difference, flips_for, holm, separable
+from gainbench.report.alignment import ALL, Block, chosen_rows, is_oracle
+
+Names = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two methods in one place.
+
+    Attributes:
+        difference: first minus second, paired by picture and hole, with its interval.
+        p: Holm-adjusted; None where one of the two is an oracle, which is never ranked.
+        winner: the one that is separably better; empty if they cannot be told apart or are not compared.
+    """
+
+    difference: Difference
+    p: float | None = None
+    winner: str = ""
+
+
+def compared_pairs(block: Block, bins: Sequence[str]) -> dict[tuple[str, str], dict[Names, Pair]]:
+    """(metric, bin or ``all``) -> (first, second) -> the pair; border classes pooled, names in the suite's order."""
+    methods = list(block.numbers)
+    if len(methods) < 2 or not block.metrics:
+        return {}
+    flips = flips_for(_comparisons(methods, bins))
+    found: dict[tuple[str, str], dict[Names, Pair]] = {}
+    for bin_ in [*bins, ALL]:
+        chosen = chosen_rows(block, bin_, ALL)
+        values = [block.numbers[method][:, chosen] for method in methods]
+        for (i, j), several in pairwise_differences(values, block.photographs[chosen], flips=flips).items():
+            for metric, difference in zip(block.metrics, several, strict=True):
+                if difference.n:
+                    found.setdefault((metric, bin_), {})[methods[i], methods[j]] = Pair(difference)
+    for metric in block.metrics:
+        _adjust(found, metric)
+    return found
+
+
+def least_p(methods: Sequence[str], bins: Sequence[str]) -> float:
+    """The smallest adjusted p that random sign flips can find among all comparisons of these methods."""
+    comparisons = _comparisons(methods, bins)
+    return comparisons / (flips_for(comparisons) + 1)
+
+
+def _comparisons(methods: Sequence[str], bins: Sequence[str]) -> int:
+    ranked = [method for method in methods if not is_oracle(method)]
+    return max(1, len(list(combinations(ranked, 2))) * (len(bins) + 1))
+
+
+def seen_from(pair: Pair) -> Pair:
+    """The same two methods, second minus first."""
+    gap = pair.difference
+    return replace(pair, difference=replace(gap, value=-gap.value, low=-gap.high, high=-gap.low))
+
+
+def _adjust(found: dict[tuple[str, str], dict[Names, Pair]], metric: str) -> None:
+    """Adjust the p of one metric's ranked pairs together, and name the winners."""
+    compared = [
+        (place, names, pair)
+        for place, pairs in found.items()
+        if place[0] == metric
+        for names, pair in pairs.items()
+        if not any(map(is_oracle, names))
+    ]
+    differences = [pair.difference for *_, pair in compared]
+    adjusted = holm([difference.p for difference in differences])
+    lower = METRICS[metric].direction == "lower"
+    for (place, names, pair), p, apart in zip(compared, adjusted, separable(differences, adjusted), strict=True):
+        better = names[0] if (pair.difference.value < 0) == lower else names[1]
+        found[place][names] = replace(pair, p=float(p), winner=better if apart else "")
