@@ -67,13 +67,13 @@ def pairwise_differences(
             ):
                 for column, one in zip(some, several, strict=True):
                     found[pair][column] = one
-    for pair, several in found.items():
+    for pair, partial in found.items():
         # Methods without the same rows, or too few photographs: pair by pair.
-        if left := [column for column, one in enumerate(several) if one is None]:
+        if left := [column for column, one in enumerate(partial) if one is None]:
             a, b = (values[method][:, :, left] for method in pair)
             apart = paired_differences(a, b, clusters, confidence=confidence, resamples=resamples, flips=flips)
             for column, one in zip(left, apart, strict=True):
-                several[column] = one
+                partial[column] = one
     return {pair: [one for one in several if one is not None] for pair, several in found.items()}
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def write_cost_plots(analysis: Analysis, folder: Path) -> list[PlotFiles]:
     """One figure for each data set with numbers: a row for fidelity and one for perception, a column for each cost."""
     return [
         write_plot(
-            lambda dataset=dataset, infos=infos, costs=costs: _drawn(analysis, dataset, infos, costs),
+            partial(_drawn, analysis, dataset, infos, costs),
             comma_separated(CSV_COLUMNS, _numbers(analysis, dataset, costs)),
             folder,
             f"{dataset}-quality-against-cost",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def write_curves(analysis: Analysis, folder: Path) -> list[PlotFiles]:
         curves = [curve for cell in analysis.cells(dataset) for curve in cell_curves(cell)]
         if curves:
             plot = write_plot(
-                lambda dataset=dataset, curves=curves: _drawn(analysis, dataset, curves),
+                partial(_drawn, analysis, dataset, curves),
                 comma_separated(CSV_COLUMNS, _numbers(curves)),
                 folder,
                 f"{dataset}-training",

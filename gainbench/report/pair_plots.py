@@ -1,6 +1,7 @@
 """The win matrix: every two methods against each other, for each metric, over all holes and by hole size."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def write_pair_plots(analysis: Analysis, folder: Path) -> list[PlotFiles]:
         ]
         if infos:
             plot = write_plot(
-                lambda dataset=dataset, infos=infos: _drawn(analysis, dataset, infos),
+                partial(_drawn, analysis, dataset, infos),
                 comma_separated(CSV_COLUMNS, _numbers(analysis, dataset)),
                 folder,
                 f"{dataset}-pairs",

@@ -7,6 +7,7 @@ the paired difference of each method to one of them, the best over all holes, wi
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def _write(analysis: Analysis, dataset: str, info: MetricInfo, folder: Path) -> 
     reference, gaps = difference_lines(analysis, dataset, info.id)
     shown = f"{info.label} of every method on {dataset} by hole area"
     return write_plot(
-        lambda: _drawn(analysis, dataset, info, lines=lines, reference=reference, gaps=gaps),
+        partial(_drawn, analysis, dataset, info, lines=lines, reference=reference, gaps=gaps),
         comma_separated(CSV_COLUMNS, _numbers(analysis.bins(dataset), lines, gaps, reference)),
         folder,
         f"{dataset}-{info.id}",

@@ -197,8 +197,8 @@ def _reversals(analysis: Analysis, dataset: str, infos: Sequence[MetricInfo]) ->
         for info in infos
     }
     for family in FAMILIES:
-        first, *rest = [info for info in infos if info.id in family] or [None]
-        for other in rest if first else []:
+        alike = [info for info in infos if info.id in family]
+        for first, other in ((alike[0], other) for other in alike[1:]):
             swapped = [
                 f"{a} and {b}"
                 for a, b in combinations(means[first.id], 2)

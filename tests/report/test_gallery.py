@@ -30,7 +30,8 @@ def keep_samples(folder: Path, colour: tuple[int, int, int], pictures: int = 2) 
         Image.new("RGB", (SIDE, SIDE), (0, 0, 10 * row)).save(samples / f"{row:05d}-original.png")
         Image.fromarray(hole).save(samples / f"{row:05d}-known.png")
         Image.new("RGB", (SIDE, SIDE), colour).save(samples / f"{row:05d}-completed.png")
-        records.append({"row": row, "image_id": image_id, "bin": bin_, "border": "clear", "files": {}})
+        files = {what: f"{row:05d}-{what}.png" for what in ("original", "known", "completed")}
+        records.append({"row": row, "image_id": image_id, "bin": bin_, "border": "clear", "files": files})
     (samples / "samples.json").write_text(json.dumps(records))
 
 

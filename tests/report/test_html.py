@@ -1,19 +1,23 @@
 import base64
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from gainbench.gain.readings import READINGS
 from gainbench.report.analysis import Analysis
-from gainbench.report.html import findings, write_html
-from gainbench.report.plots import PlotFiles
+from gainbench.report.build import build_report
+from gainbench.report.figures import PlotFiles, compact, page_address
+from gainbench.report.html import write_html
 from gainbench.report.provenance import command
 from gainbench.report.tables import all_tables
 from gainbench.spec import load_suite, scales
 
-from .conftest import Bench, make_rows
+from .conftest import Bench, make_rows, make_samples
 from .test_gallery import keep_samples
 
 MakeBench = Callable[..., Bench]
@@ -36,7 +40,7 @@ def small(place: float, dataset: str = "photos-230") -> object:
 def test_page_answers_with_question_tables_plots_and_provenance(page: str) -> None:
     for fact in (
         "What should guide a network that fills irregular holes?", "Reduced run: the paper trains 1,000,000 iterations",
-        "python -m gainbench run --suite paper --scale cpu", "not separable from it", "1a2b3c4d5e6f", "torch 2.6.0",
+        "python -m gainbench run --suite paper --scale cpu", "Not separable from it", "1a2b3c4d5e6f", "torch 2.6.0",
         "fid is missing: its Inception weights are not here", "100 * mean absolute difference / 255",
     ):  # fmt: skip
         assert fact in page
@@ -45,11 +49,46 @@ def test_page_answers_with_question_tables_plots_and_provenance(page: str) -> No
 
 
 def test_page_loads_nothing_from_anywhere(page: str) -> None:
-    addresses = re.findall(r'(?:src|href)="([^"]{0,40})', page)
-    assert addresses
-    assert all(address.startswith(("data:", "#")) for address in addresses)
-    assert "<script" not in page
+    sources = re.findall(r'src="([^"]{0,40})', page)
+    assert sources
+    assert all(address.startswith("data:") for address in sources)
+    links = re.findall(r'href="([^"]{0,40})', page)
+    assert all(re.match(r"data:,|#|((plots|tables|gallery)/)?[\w.%-]+$", address) for address in links), links
     assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_page_allows_itself_nothing_but_its_own_script(page: str) -> None:
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'")
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert page.count("<script") == 1
+    assert not re.search(r"\son\w+=", page), "no handlers in attributes"
+
+
+def test_files_beside_the_page_are_linked_as_they_are_called(analysis: Analysis, tmp_path: Path) -> None:
+    paths = build_report(analysis.stored, tmp_path)
+    text = paths.html.read_text(encoding="utf-8")
+    linked = {unquote(one) for one in re.findall(r'href="([^"#][^":]*)"', text)}
+    assert len(linked) > 20
+    assert [one for one in sorted(linked) if not (tmp_path / one).is_file()] == []
+
+
+def test_figures_on_the_page_follow_its_look_and_keep_their_words(drawn: list[PlotFiles]) -> None:
+    svg = drawn[0].svg.read_text(encoding="utf-8")
+    shown = base64.b64decode(page_address(drawn[0]).partition(",")[2]).decode()
+    assert "#7a7a7a" not in shown
+    assert "prefers-color-scheme:dark" in shown
+    words = [re.findall(r"<text[^>]*>([^<]*)</text>", text) for text in (svg, shown)]
+    assert words[0] == words[1]
+    assert ET.fromstring(shown).tag.endswith("svg")  # noqa: S314 - our own figure
+
+
+def test_only_what_nobody_sees_is_left_out_of_a_figure() -> None:
+    svg = '<g id="text_1">\n <!-- 0.12345 -->\n <text x="1.23456" transform="rotate(-0 1.2 3.4)">0.12345</text>\n</g>'
+    assert compact(svg) == '<g><text x="1.23">0.12345</text></g>'
 
 
 def test_embedded_figures_decode(page: str) -> None:
@@ -62,12 +101,17 @@ def test_the_same_results_give_the_same_page(analysis: Analysis, tmp_path: Path)
 
 
 def test_what_strangers_wrote_is_escaped(bench: MakeBench, tmp_path: Path) -> None:
-    made = bench(question="<script>alert(1)</script>").done("gain", small(0.0))
+    hostile = "<script>alert(1)</script>"
+    made = bench(question=hostile).done("gain", small(0.0))
     made.failed("telea", "failed", "<img src=x onerror=alert(2)>")
+    make_samples(made.cells[0].folder, 30)
+    index = made.cells[0].folder / "samples" / "samples.json"
+    index.write_text(index.read_text().replace("000/0", "a/<script>alert(1)"))
     page = written(Analysis(made.stored()), tmp_path)
-    assert "<script" not in page
+    assert page.count("<script") == 1
+    assert "<script>alert" not in page
     assert "<img src=x" not in page
-    assert "&lt;script&gt;" in page
+    assert page.count("&lt;script&gt;alert") > 10
 
 
 def test_failed_cells_stand_at_the_top_with_cause_and_log(bench: MakeBench, tmp_path: Path) -> None:
@@ -88,15 +132,8 @@ def test_only_publishable_pictures_reach_the_page(bench: MakeBench, tmp_path: Pa
     for dataset, shown in (("celeba-999", 0), ("photos-230", 1)):
         made = bench(datasets=(dataset,)).done("gain", small(0.0, dataset), dataset=dataset)
         keep_samples(made.cells[-1].folder, (9, 9, 9))
-        assert written(Analysis(made.stored()), tmp_path).count("data:image/webp") == shown
-
-
-def test_findings_name_best_tied_and_worse(analysis: Analysis) -> None:
-    for finding in findings(analysis, "photos-230"):
-        named = {finding.best, *finding.tied, *finding.worse}
-        assert named == {"gain", "partial_conv", "telea"}
-        assert finding.worse == ("telea",)
-        assert len(finding.tied) == 1
+        # Two pictures under six holes: the original, the input, one fill and its error map.
+        assert written(Analysis(made.stored()), tmp_path).count("data:image/webp") == 48 * shown
 
 
 def test_command_names_what_was_narrowed(bench: MakeBench) -> None:

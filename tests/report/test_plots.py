@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from gainbench.report.analysis import Analysis
-from gainbench.report.plots import PlotFiles, difference_lines, metric_lines, spread, write_plots
+from gainbench.report.figures import PlotFiles
+from gainbench.report.plots import difference_lines, metric_lines, write_plots
 from gainbench.run.store import StoredResults
 
 from .conftest import Bench, make_rows
@@ -24,6 +25,7 @@ def test_every_metric_has_svg_png_and_csv(drawn: list[PlotFiles]) -> None:
             corner = opened.convert("RGBA").getpixel((2, 2))
         assert corner[3] == 0, "a figure without ground fits print and dark pages alike"
         assert one.svg.stat().st_size < 60_000
+        assert one.paths == (one.svg, one.png, one.csv)
 
 
 def test_csv_holds_what_is_drawn(drawn: list[PlotFiles], three: StoredResults) -> None:
@@ -74,14 +76,3 @@ def test_a_single_bin_or_no_result_draws_nothing(bench: MakeBench, tmp_path: Pat
     made = bench().done("gain", rows[rows["bin"] == "0.1-0.2"])
     assert write_plots(Analysis(made.stored()), tmp_path) == []
     assert write_plots(Analysis(bench().failed("gain", "failed", "x").stored()), tmp_path) == []
-
-
-def test_labels_are_moved_apart_no_further_than_needed() -> None:
-    assert spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
-    assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
-    assert spread([0.50, 0.52, 0.90], 0.1) == pytest.approx([0.46, 0.56, 0.90])
-    assert spread([0.95, 0.96, 0.97], 0.1) == pytest.approx([0.8, 0.9, 1.0])
-    assert spread([0.0, 0.01], 0.1) == pytest.approx([0.0, 0.1])
-    assert spread([], 0.1) == []
-    moved = spread(sorted(np.random.default_rng(1).random(12)), 0.06)
-    assert np.diff(moved).min() >= 0.06 - 1e-12

@@ -200,3 +200,28 @@ def test_identical_pictures_are_counted(bench: MakeBench) -> None:
     rows.loc[[0, 5], "psnr_rgb"] = 100.0
     notes = main_table(Analysis(bench().done("gain", rows).stored()), "photos-230").notes
     assert "psnr_rgb: 2 completed pictures are identical to their original; capped at 100 dB." in notes
+
+
+def test_other_papers_definitions_stand_in_a_table_of_their_own(bench: MakeBench) -> None:
+    metrics = ("psnr_rgb", "ssim_rgb_g11", "legacy_lama_ssim", "legacy_zits_psnr")
+    made = bench(metrics=metrics, methods=("gain", "telea"))
+    for place, method in enumerate(("gain", "telea")):
+        rows = make_rows(float(place), 0, metrics=["psnr_rgb", "ssim_rgb_g11"], photographs=6)
+        rows["legacy_zits_psnr"] = rows["psnr_rgb"] + 1
+        # The other way round: what happens when a window makes the difference.
+        rows["legacy_lama_ssim"] = 1 - rows["ssim_rgb_g11"] / 2
+        made.done(method, rows)
+    analysis = Analysis(made.stored())
+    tables = dataset_tables(analysis, "photos-230")
+    assert [column.metric for column in tables[0].columns[:2]] == ["psnr_rgb", "ssim_rgb_g11"]
+    assert not any(column.metric.startswith("legacy") for table in tables[:-2] for column in table.columns)
+    table = tables[-2]
+    assert table.name == "photos-230-definitions"
+    assert [column.metric for column in table.columns[:4]] == [
+        "psnr_rgb", "legacy_zits_psnr", "ssim_rgb_g11", "legacy_lama_ssim"
+    ]  # fmt: skip
+    values = [cell.value for cell in table.pooled.rows[0].cells[:2]]
+    assert values[1] == pytest.approx((values[0] or 0) + 1)
+    assert table.notes[0] == "SSIM and SSIM (LaMa) rank gain and telea in opposite orders."
+    assert not any("PSNR (ZITS" in note and "rank" in note for note in table.notes)
+    assert {place.metric for place in analysis.pairs} == {"psnr_rgb", "ssim_rgb_g11"}
