@@ -20,14 +20,12 @@ from gainbench.data.layers import Layers, read_layers, write_png
 from gainbench.data.listing import list_pictures
 from gainbench.errors import DataError, GainbenchError, MaskError, MethodError
 from gainbench.masks import read_mask
-from gainbench.methods import Inpainter, TrainableInpainter, composite, to_uint8
-from gainbench.registry import build_method
-from gainbench.run.cell import build_trained
+from gainbench.methods import Inpainter, composite, to_uint8
 from gainbench.run.environment import compute_device
-from gainbench.run.layout import SPEC, WEIGHTS, read_model
 from gainbench.run.tiles import Colours, Hidden, fill_by_tiles
-from gainbench.spec import CellSpec, MethodSpec, Precision, Scale, nearest, scales
-from gainbench.training import load_weights, resolve_precision
+from gainbench.run.trained import trained_method
+from gainbench.spec import Precision
+from gainbench.training import resolve_precision
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +34,6 @@ MULTIPLE = 16
 
 TILE_SIDES = 2
 """Sides of the training square that go through in one pass."""
-
-UNTRAINED_SCALE = "gpu"
-"""What a method is built for that is not trained at any scale."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ def inpaint(
     image, mask, out = (Path(path).expanduser() for path in (image, mask, out))
     jobs = _paired(image, mask, out)
     trained = Path(weights).expanduser() if weights is not None else None
-    filler = _Filler(_built(method, trained, scale, plugin), tile, precision)
+    filler = _Filler(trained_method(method, trained, scale, plugin), tile, precision)
     done = []
     for number, (picture, hole, output) in enumerate(jobs):
         if progress is not None:
@@ -128,6 +123,25 @@ def inpaint(
 
 
 def _inpaint_file(filler: "_Filler", image: Path, mask: Path, output: Path, invert: bool | None) -> None:  # noqa: FBT001 - as read_mask takes it
+    layers, hole, hidden = read_pair(image, mask, invert=invert)
+    write_png(layers.filled(hole, filler.fill(layers, hidden)), output)
+
+
+def read_pair(image: Path, mask: Path, *, invert: bool | None) -> tuple[Layers, Hidden, Hidden]:
+    """Read a picture and its mask, and refuse what does not go together.
+
+    Args:
+        image: see :func:`gainbench.data.layers.read_layers`.
+        mask: see :func:`gainbench.masks.read_mask`.
+        invert: the same.
+
+    Returns:
+        The picture, the hole, bool (H, W), and all that is hidden: the hole and what is transparent.
+
+    Raises:
+        DataError: a picture that cannot be used.
+        MaskError: a mask that cannot be used, of another size, or that leaves nothing to see.
+    """
     layers = read_layers(image)
     hole = read_mask(mask, invert=invert)
     if hole.shape != layers.size:
@@ -139,7 +153,19 @@ def _inpaint_file(filler: "_Filler", image: Path, mask: Path, output: Path, inve
     hidden = hole | layers.transparent
     if hidden.all():
         raise MaskError(f"{image} shows nothing outside of the hole in {mask}: there is nothing to fill it from")
-    write_png(layers.filled(hole, filler.fill(layers, hidden)), output)
+    return layers, hole, hidden
+
+
+def mirrored(colours: Colours, hidden: Hidden, least: int) -> tuple[Colours, Hidden]:
+    """Continue a picture by its mirror image, right and below, to sides that a network takes.
+
+    Args:
+        colours: uint8 (H, W, 3).
+        hidden: bool (H, W).
+        least: shortest side in pixels, a multiple of ``MULTIPLE``.
+    """
+    pads = [(0, max(least, -(-side // MULTIPLE) * MULTIPLE) - side) for side in hidden.shape]
+    return np.pad(colours, [*pads, (0, 0)], mode="symmetric"), np.pad(hidden, pads, mode="symmetric")
 
 
 class _Filler:
@@ -170,11 +196,8 @@ class _Filler:
         return fill_by_tiles(layers.colours, hidden, self.tile, self._padded_pass)
 
     def _padded_pass(self, colours: Colours, hidden: Hidden) -> Colours:
-        least = self.method.scale.size
-        pads = [(0, max(least, -(-side // MULTIPLE) * MULTIPLE) - side) for side in hidden.shape]
-        padded = np.pad(colours, [*pads, (0, 0)], mode="symmetric")
         height, width = hidden.shape
-        return self._pass(padded, np.pad(hidden, pads, mode="symmetric"))[:height, :width]
+        return self._pass(*mirrored(colours, hidden, self.method.scale.size))[:height, :width]
 
     def _pass(self, colours: Colours, hidden: Hidden) -> Colours:
         image = torch.from_numpy(colours).to(self.device).permute(2, 0, 1)[None].float() / 255.0
@@ -209,60 +232,6 @@ class _Filler:
             raise MethodError(
                 f"{self.method.name} fails on {width} x {height} pixels: {type(error).__name__}: {error}"
             ) from error
-
-
-def _built(method: str | None, weights: Path | None, scale: str | None, plugin: Path | None) -> Inpainter:
-    asked = MethodSpec.parse(method) if method is not None else None
-    if weights is not None and (cell := _cell_of(weights)) is not None:
-        return _of_cell(cell, asked, scale, plugin)
-    if asked is None:
-        raise MethodError("which method? Name it, or give the folder of a trained cell as its weights")
-    built = build_method(asked, _scale(scale, weights), plugin=plugin)
-    trained = isinstance(built, TrainableInpainter)
-    if trained and weights is None:
-        raise MethodError(
-            f"{asked.label} is a trained method: give it weights, the folder of a cell that `gainbench run` trained, "
-            "such as results/runs/cells/photos-230/gain-s0-1a2b3c4d"
-        )
-    if not trained and weights is not None:
-        raise MethodError(f"{asked.label} has no weights; leave {weights} out")
-    if isinstance(built, TrainableInpainter) and weights is not None:
-        load_weights(built, weights)
-    return built
-
-
-def _cell_of(weights: Path) -> Path | None:
-    """The folder of the cell that weights belong to; None for a file that has left its cell."""
-    if weights.is_dir():
-        for name, lack in ((SPEC, "is no cell's folder"), (WEIGHTS, "holds a cell that is not trained to its end")):
-            if not (weights / name).is_file():
-                raise MethodError(f"{weights} {lack}: there is no {name} in it; expected as under results/runs/cells/")
-        return weights
-    if not weights.is_file():
-        raise MethodError(f"no weights at {weights}; expected a cell's folder or a safetensors file")
-    return weights.parent if weights.name == WEIGHTS and (weights.parent / SPEC).is_file() else None
-
-
-def _of_cell(cell: Path, asked: MethodSpec | None, scale: str | None, plugin: Path | None) -> Inpainter:
-    spec = read_model(cell / SPEC, CellSpec)
-    if asked is not None and (asked.name != spec.method.name or (asked.params and asked != spec.method)):
-        raise MethodError(f"{cell} holds weights of {spec.method.label}, asked for is {asked.label}")
-    if scale is not None and scale != spec.scale.name:
-        raise MethodError(f"{cell} was trained at scale {spec.scale.name}, asked for is {scale}")
-    if plugin is not None:
-        spec = spec.model_copy(update={"plugin": plugin.expanduser().resolve()})
-    return build_trained(spec, cell / WEIGHTS)
-
-
-def _scale(name: str | None, weights: Path | None) -> Scale:
-    known = scales()
-    if name is None and weights is not None:
-        raise MethodError(
-            f"{weights} lies in no cell's folder: say what its network was built for, scale {', '.join(known)}"
-        )
-    if name is not None and name not in known:
-        raise MethodError(f"no scale named {name!r}; {nearest(name, known)}")
-    return known[name or UNTRAINED_SCALE]
 
 
 def _paired(image: Path, mask: Path, out: Path) -> list[tuple[Path, Path, Path]]:
