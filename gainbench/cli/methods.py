@@ -1,4 +1,4 @@
-"""Verbs of one method: check, inpaint."""
+"""Verbs of one method: check, explain, inpaint."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,31 @@ def check(method: Annotated[str, typer.Argument(help="NAME, NAME[option=value] o
         [("passed" if verdict.passed else "failed", verdict.behaviour, verdict.detail) for verdict in verdicts],
     )
     raise typer.Exit(0 if all(verdict.passed for verdict in verdicts) else 1)
+
+
+@app.command()
+def explain(
+    method: Annotated[str, typer.Argument(help="gain, or gain[option=value]")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="a picture")],
+    mask: Annotated[Path, typer.Argument(metavar="MASK", help="of the same size, white = hole")],
+    *,
+    weights: Annotated[Path, typer.Option(metavar="CELL|FILE", help="a trained cell's folder, or its weights")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="gets an SVG and a PNG")] = Path("results/explained"),
+    scale: Annotated[str | None, typer.Option(help="what weights were trained at that lie in no cell's folder")] = None,
+    invert_masks: Annotated[
+        bool | None, typer.Option("--invert-masks/--no-invert-masks", help="black is the hole / white is, even if most")
+    ] = None,
+    precision: ArithmeticOption = Arithmetic.auto,
+) -> None:
+    """Show how gain closes a hole: masks and priorities block by block, recovered gradients, completed picture."""
+    from gainbench.report.explanation import write_explanation
+    from gainbench.run.explain import explain as look_on
+
+    explanation = look_on(
+        method, image, mask, weights=weights, scale=scale, invert_masks=invert_masks, precision=precision.value
+    )
+    for path in write_explanation(explanation, out):
+        console.say(str(path))
 
 
 @app.command()

@@ -5,6 +5,7 @@ from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
 from gainbench.report.canvas import Canvas, Pixels, text_width
+from gainbench.report.gallery import HATCH
 from gainbench.report.palette import COLOURS
 
 Known = NDArray[np.bool_]
@@ -12,6 +13,9 @@ Known = NDArray[np.bool_]
 KNOWN_COLOUR, FILLED_COLOUR, HIDDEN_COLOUR = "#7a7a7a30", COLOURS[1], COLOURS[0]
 
 LEGEND_SIZE = 7.5
+
+STRIPES_A_SIDE = 42
+"""Stripes over a hole, to the height of a picture: narrow enough for thin holes, wide enough to be seen as stripes."""
 
 
 def mask_pixels(known: Known, before: Known | None = None) -> Pixels:
@@ -39,6 +43,18 @@ def share_text(known: Known) -> str:
     if known.all():
         return "0"
     return f"{share:.1f} %" if share >= 0.1 else f"{share:.2g} %"
+
+
+def striped(picture: Pixels, hidden: Known) -> Pixels:
+    """A picture with diagonal gray stripes over what is hidden: no photograph looks like that.
+
+    Args:
+        picture: RGB, uint8 (H, W, 3).
+        hidden: bool (H, W).
+    """
+    rows, columns = np.indices(hidden.shape)
+    stripes = np.array(HATCH, np.uint8)[(rows + columns) // max(2, len(hidden) // STRIPES_A_SIDE) % 2]
+    return np.where(hidden[..., None], stripes, picture)
 
 
 def draw_legend(canvas: Canvas, left: float, top: float, *, since: str = "by this step") -> None:
