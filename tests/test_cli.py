@@ -21,7 +21,17 @@ def test_verbs_that_compute_nothing_load_no_torch(tmp_path):
         "    loaded = {'torch', 'torchvision', 'kornia', 'lpips'} & sys.modules.keys()\n"
         "    sys.stderr.write(f'{verb}: {sorted(loaded)}\\n')\n"
     )
-    verbs = ["--help", "run --help", "list suites", "list masks", "list metrics", "list datasets", "status", "report"]
+    verbs = [
+        "--help",
+        "run --help",
+        "explain --help",
+        "list suites",
+        "list masks",
+        "list metrics",
+        "list datasets",
+        "status",
+        "report",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", code, *verbs], capture_output=True, text=True, check=True, cwd=tmp_path
     )

@@ -261,7 +261,7 @@ def _draw_scale(canvas: Canvas, delta: float, left: float, top: float) -> None:
     left += 0.12
     colours = mpl.colormaps[PRIORITY_COLOURS](np.linspace(0, 1, 128))[None]
     canvas.picture((colours * 255).round().astype(np.uint8), left, top + 0.02, width, height)
-    mark = canvas.axes(left + delta * width - 0.005, top - 0.03, 0.01, height + 0.1)
+    mark = canvas.axes(left + delta * width - 0.005, top - 0.02, 0.01, height + 0.08)
     mark.axvline(0.5, color=OUTLINE, linewidth=1.4)
     canvas.text(left + width + 0.06, top, f"largest; filled from the mark on ({delta:g})", size=LEGEND_SIZE)
 
