@@ -220,13 +220,17 @@ def test_weights_of_a_cell_and_of_a_file_fill_alike(picture, plugin, cell, tmp_p
     assert (read(other.output) != read(by_cell.output)).any()
 
 
-def test_gain_fills_a_picture_of_any_size(picture, tmp_path):
-    scale = scales()["tiny"].model_copy(update={"base": 8})
-    save_weights(build_method(MethodSpec(name="gain"), scale), tmp_path / "gain.safetensors")
-    image, mask = picture(width=91, height=77)
-    (done,) = inpaint(image, mask, tmp_path / "out", method="gain", weights=tmp_path / "gain.safetensors", scale="tiny")
-    hole = read(mask) > 0
-    np.testing.assert_array_equal(read(done.output)[~hole], read(image)[~hole])
+@pytest.mark.parametrize("name", ["gain", "partial_conv", "gated_conv", "edge_canny"])
+def test_trained_methods_fill_pictures_of_any_size(picture, tmp_path, name):
+    save_weights(build_method(MethodSpec(name=name), scales()["tiny"]), tmp_path / "weights.safetensors")
+    for width, height in ((91, 77), (3, 140)):
+        hole = slice(height // 3, height // 2), slice(width // 3, width // 2 + 1)
+        image, mask = picture(width=width, height=height, hole=hole)
+        (done,) = inpaint(
+            image, mask, tmp_path / "out", method=name, weights=tmp_path / "weights.safetensors", scale="tiny"
+        )
+        filled, hidden = read(done.output), read(mask) > 0
+        np.testing.assert_array_equal(filled[~hidden], read(image)[~hidden])
 
 
 def mistaken(cell: Path, tmp_path: Path) -> dict[str, tuple[dict, type, str]]:
