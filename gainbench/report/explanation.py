@@ -4,8 +4,10 @@ Below the pictures, a row for the encoder and one for every dilation block that 
 after each block with the share still hidden, right the priorities by which it chose.
 """
 
+import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,10 +42,10 @@ EDGE, LINE = 0.12, 0.16
 """Inches around everything, and of a line of small text."""
 
 PICTURE, APART, WHEEL = 2.35, 0.3, 1.1
-"""Inches: height of the three pictures, the space between two, side of the colour wheel."""
+"""Inches: side of a square picture, the space between two, side of the colour wheel."""
 
 MAP, GAP, WORDS, SHARE = 0.82, 0.1, 0.2, 0.24
-"""Inches: height of a map, the space between two, the words above it, the share under it."""
+"""Inches: least width of a map, the space between two, the words above it, the share under it."""
 
 NAMES, BETWEEN = 0.66, 0.36
 """Inches: the rows' names left of the masks, the space between masks and priorities."""
@@ -70,6 +72,53 @@ RECOVERED = {
     "hed": "recovered HED edges",
     "none": "no gradient field",
 }
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Inches of pictures and maps, all in the picture's proportions, and where the strip's two halves lie.
+
+    Attributes:
+        picture: width and height.
+        map: width and height.
+        top: of the pictures' names.
+    """
+
+    picture: tuple[float, float]
+    map: tuple[float, float]
+    top: float = EDGE + 0.3
+
+    @classmethod
+    def of(cls, hidden: Known) -> "_Layout":
+        aspect = hidden.shape[1] / hidden.shape[0]
+        # Pictures of any proportions get one area; a map is never narrower than the words above it.
+        width = PICTURE * math.sqrt(aspect)
+        narrow = MAP * max(1.0, math.sqrt(aspect))
+        return cls((width, width / aspect), (narrow, narrow / aspect))
+
+    @property
+    def half(self) -> float:
+        return MAPS * (self.map[0] + GAP) - GAP
+
+    @property
+    def right(self) -> float:
+        return EDGE + NAMES + self.half + BETWEEN
+
+    @property
+    def width(self) -> float:
+        return max(self.right + self.half, EDGE + 3 * (self.picture[0] + APART) + WHEEL) + EDGE
+
+    @property
+    def strip(self) -> float:
+        return self.top + 0.22 + max(self.picture[1], WHEEL + 0.9) + 0.3
+
+    def row(self, place: int) -> float:
+        """Upper edge of a row's words."""
+        return self.strip + place * (WORDS + self.map[1] + SHARE)
+
+    def column(self, place: int) -> float:
+        """Left edge of a map within its half."""
+        return place * (self.map[0] + GAP)
 
 
 def write_explanation(explanation: "Explanation", folder: Path) -> tuple[Path, Path]:
@@ -132,53 +181,45 @@ def _row_name(step: "ExplainedStep") -> str:
 
 
 def _drawn(explanation: "Explanation") -> Figure:
-    height, width = explanation.hidden.shape
-    aspect = min(max(width / height, 0.5), 2.0)
-    rows = shown_rows(explanation)
-    maps = MAPS * (MAP * aspect + GAP) - GAP
-    right = EDGE + NAMES + maps + BETWEEN
-    whole = max(right + maps + EDGE, EDGE + 3 * (PICTURE * aspect + APART) + WHEEL + EDGE)
-    footer = _wrapped(_footer(explanation, rows), whole - 2 * EDGE)
-    top = EDGE + 0.3
-    strip = top + 0.22 + PICTURE + 0.3
-    row_height = WORDS + MAP + SHARE
-    below = strip + len(rows) * row_height + 0.06
-    canvas = Canvas(whole, below + 1.5 * LINE + len(footer) * LINE + EDGE)
+    layout, rows = _Layout.of(explanation.hidden), shown_rows(explanation)
+    footer = _wrapped(_footer(explanation, rows), layout.width - 2 * EDGE)
+    below = layout.row(len(rows)) + 0.06
+    canvas = Canvas(layout.width, below + 1.5 * LINE + len(footer) * LINE + EDGE)
     canvas.text(EDGE, EDGE, f"{explanation.label}: how the hole in {explanation.name} closes", size=TITLE_SIZE)
-    _draw_pictures(canvas, explanation, top, aspect)
-    _draw_masks(canvas, explanation, rows, strip, aspect)
-    _draw_priorities(canvas, explanation, rows, (right, strip), aspect)
+    _draw_pictures(canvas, explanation, layout)
+    _draw_masks(canvas, explanation, rows, layout)
+    _draw_priorities(canvas, explanation, rows, layout)
     draw_legend(canvas, EDGE, below)
     if not why_no_priorities(explanation):
-        _draw_scale(canvas, explanation.delta, right, below)
+        _draw_scale(canvas, explanation.delta, layout.right, below)
     canvas.text(EDGE, below + 1.5 * LINE, "\n".join(footer), size=LEGEND_SIZE)
     return canvas.figure
 
 
-def _draw_pictures(canvas: Canvas, explanation: "Explanation", top: float, aspect: float) -> None:
-    width = PICTURE * aspect
+def _draw_pictures(canvas: Canvas, explanation: "Explanation", layout: _Layout) -> None:
+    (width, height), top = layout.picture, layout.top
     lefts = [EDGE + place * (width + APART) for place in range(3)]
     names = ("input, the hole striped", "completed picture", RECOVERED[explanation.guidance])
     for left, name in zip(lefts, names, strict=True):
         canvas.text(left, top, name, size=HEADING_SIZE)
     top += 0.22
-    canvas.picture(striped(explanation.picture, explanation.hidden), lefts[0], top, width, PICTURE)
-    canvas.picture(explanation.completed, lefts[1], top, width, PICTURE)
+    canvas.picture(striped(explanation.picture, explanation.hidden), lefts[0], top, width, height)
+    canvas.picture(explanation.completed, lefts[1], top, width, height)
     left, beside = lefts[2], lefts[2] + width + 0.14
     if explanation.guidance == "none":
         blank = np.zeros((*explanation.hidden.shape, 4), np.uint8)
-        canvas.picture(blank, left, top, width, PICTURE)
+        canvas.picture(blank, left, top, width, height)
         words = "guidance = none:\nthis twin has one flow,\nit recovers no gradients"
-        canvas.text(left + width / 2, top + PICTURE / 2, words, size=HEADING_SIZE, ha="center", va="center")
+        canvas.text(left + width / 2, top + height / 2, words, size=HEADING_SIZE, ha="center", va="center")
     elif explanation.guidance == "gradient":
         lengths = np.hypot(*np.moveaxis(explanation.recovered, -1, 0))
         longest = float(np.percentile(lengths, LONGEST)) or 1.0
-        axes = canvas.picture(vector_pixels(explanation.recovered, longest), left, top, width, PICTURE)
+        axes = canvas.picture(vector_pixels(explanation.recovered, longest), left, top, width, height)
         _outline(axes, explanation.hidden)
         _draw_wheel(canvas, beside, top, longest)
     else:
         edges = (255 * (1 - explanation.recovered.clip(0, 1))).round().astype(np.uint8)
-        axes = canvas.picture(np.repeat(edges, 3, axis=-1), left, top, width, PICTURE)
+        axes = canvas.picture(np.repeat(edges, 3, axis=-1), left, top, width, height)
         _outline(axes, explanation.hidden)
         canvas.text(
             beside, top, "black: 1,\nan edge\nwhite: 0,\nnone\noutlined:\nthe hole", size=SMALL, linespacing=1.4
@@ -201,48 +242,45 @@ def _draw_wheel(canvas: Canvas, left: float, top: float, longest: float) -> None
 
 
 def _draw_masks(
-    canvas: Canvas, explanation: "Explanation", rows: Sequence[Sequence["ExplainedStep"]], top: float, aspect: float
+    canvas: Canvas, explanation: "Explanation", rows: Sequence[Sequence["ExplainedStep"]], layout: _Layout
 ) -> None:
+    width, height = layout.map
     before: Known | None = None
     for line, steps in enumerate(rows):
-        upper = top + line * (WORDS + MAP + SHARE)
-        canvas.text(EDGE, upper + WORDS + MAP / 2, _row_name(steps[0]), size=HEADING_SIZE, va="center")
+        upper = layout.row(line) + WORDS
+        canvas.text(EDGE, upper + height / 2, _row_name(steps[0]), size=HEADING_SIZE, va="center")
         shown = [(step.operation, step.known) for step in steps]
         if line == 0:
             shown = [("hole", ~explanation.hidden), *shown]
         for column, (name, known) in enumerate(shown):
-            left = EDGE + NAMES + column * (MAP * aspect + GAP)
-            middle = left + MAP * aspect / 2
-            canvas.text(middle, upper + WORDS - 0.05, name, size=SMALL, ha="center", va="bottom")
-            canvas.picture(mask_pixels(known, before), left, upper + WORDS, MAP * aspect, MAP)
-            canvas.text(middle, upper + WORDS + MAP + 0.04, share_text(known), size=SMALL, ha="center")
+            left = EDGE + NAMES + layout.column(column)
+            middle = left + width / 2
+            canvas.text(middle, upper - 0.05, name, size=SMALL, ha="center", va="bottom")
+            canvas.picture(mask_pixels(known, before), left, upper, width, height)
+            canvas.text(middle, upper + height + 0.04, share_text(known), size=SMALL, ha="center")
             before = known
 
 
 def _draw_priorities(
-    canvas: Canvas,
-    explanation: "Explanation",
-    rows: Sequence[Sequence["ExplainedStep"]],
-    upper_left: tuple[float, float],
-    aspect: float,
+    canvas: Canvas, explanation: "Explanation", rows: Sequence[Sequence["ExplainedStep"]], layout: _Layout
 ) -> None:
-    left, top = upper_left
-    width = MAPS * (MAP * aspect + GAP) - GAP
+    left, top, (width, height) = layout.right, layout.row(0) + WORDS, layout.map
     sentences = [why_no_priorities(explanation) or _priority_words(explanation)]
-    if silence := priority_silence(["gain"], min(explanation.scale.size, *explanation.hidden.shape)):
+    # The network sees no less than the scale's square, however small the picture is.
+    if silence := priority_silence(["gain"], explanation.scale.size):
         sentences.append(silence)
-    canvas.text(left, top + WORDS - 0.05, "by which priority each block chose", size=HEADING_SIZE, va="bottom")
-    canvas.text(left, top + WORDS, "\n".join(_wrapped(sentences, width)), size=SMALL, linespacing=1.3)
+    canvas.text(left, top - 0.05, "by which priority each block chose", size=HEADING_SIZE, va="bottom")
+    canvas.text(left, top, "\n".join(_wrapped(sentences, layout.half)), size=SMALL, linespacing=1.3)
     before = rows[0][-1].known
     for line, steps in enumerate(rows[1:], 1):
-        upper = top + line * (WORDS + MAP + SHARE) + WORDS
+        upper = layout.row(line) + WORDS
         for column, step in enumerate(steps):
             if step.priority is not None and not before.all():
-                corner = left + column * (MAP * aspect + GAP)
-                canvas.picture(priority_pixels(step.priority, before), corner, upper, MAP * aspect, MAP)
+                corner = left + layout.column(column)
+                canvas.picture(priority_pixels(step.priority, before), corner, upper, width, height)
                 largest = float(step.priority.max())
                 words = f"largest {largest:.2g}" if largest > 0 else "all 0, plain"
-                canvas.text(corner + MAP * aspect / 2, upper + MAP + 0.04, words, size=SMALL, ha="center")
+                canvas.text(corner + width / 2, upper + height + 0.04, words, size=SMALL, ha="center")
             before = step.known
 
 
@@ -274,7 +312,7 @@ def _footer(explanation: "Explanation", rows: Sequence[Sequence["ExplainedStep"]
         more = counted(rest, "more step follows", "more steps follow")
         sentences.append(f"Closed after {_row_name(last)}; {more}.")
     scale = explanation.scale
-    sentences.append(f"Scale {scale.name}: {scale.size} px, base {explanation.base}; training: {trained}.")
+    sentences.append(f"Scale {scale.name}: {scale.size} px, base {explanation.base}; training {trained}.")
     return [" ".join(sentences)]
 
 

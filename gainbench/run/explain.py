@@ -143,7 +143,7 @@ def _explained(method: GAIN, picture: Colours, hidden: Hidden, precision: Precis
     completed = to_uint8(composite(image, known, trace.image))[0].permute(1, 2, 0).cpu().numpy()
     recovered = trace.guidance[0].permute(1, 2, 0).float().cpu().numpy()
     params = {
-        field: value
+        field: int(value) if isinstance(value, float) and value.is_integer() else value
         for field, value in method.params.model_dump().items()
         if value != type(method.params).model_fields[field].default
     }

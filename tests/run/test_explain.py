@@ -80,6 +80,7 @@ def test_priorities_stand_only_where_something_was_hidden(pair, weights):
 )
 def test_options_are_honoured(method, channels, pair, weights):
     found = explained(method, pair, weights)
+    assert found.label == method
     assert found.recovered.shape[2] == channels
     assert found.ranks == ("canny" in method)
     assert (any(step.priority is not None for step in found.steps)) == found.ranks
