@@ -102,9 +102,9 @@ class Analysis:
                 classes = [border for border in BORDERS if (rows["border"] == border).any()]
                 self._borders[dataset] = [*classes, ALL] if len(classes) > 1 else [ALL]
                 block = aligned(rows, [metric for metric in asked if not is_legacy(metric)], self.methods)
-                self.scores |= self._scores(dataset, block, self.borders(dataset))
                 for (metric, bin_), pairs in compared_pairs(block, self.bins(dataset)).items():
                     self.pairs[Place(dataset, metric, bin_, ALL)] = pairs
+                self.scores |= self._scores(dataset, block, self.borders(dataset))
                 if others := [metric for metric in asked if is_legacy(metric)]:
                     self.scores |= self._scores(dataset, aligned(rows, others, self.methods), [ALL])
         self.set_scores = dict(_set_scores(stored.set_metrics))
@@ -156,9 +156,8 @@ class Analysis:
         found: dict[str, dict[str, Difference]] = {}
         for bin_ in self.bins(dataset):
             pairs = self.pairs.get(Place(dataset, metric, bin_, ALL), {})
-            first = {a: pair for (a, b), pair in pairs.items() if b == reference}
-            second = {b: seen_from(pair) for (a, b), pair in pairs.items() if a == reference}
-            found[bin_] = {method: pair.difference for method, pair in (first | second).items()}
+            gaps = {method: _difference(pairs, method, reference) for method in self.methods}
+            found[bin_] = {method: gap for method, gap in gaps.items() if gap is not None}
         return found
 
     def _present(self, dataset: str) -> list[MetricInfo]:
@@ -173,7 +172,7 @@ class Analysis:
             chosen = chosen_rows(block, bin_, border)
             intervals = mean_intervals(block, chosen)
             here = {Place(dataset, metric, bin_, border): found for metric, found in intervals.items() if found}
-            scores |= _compared_with_best(block, chosen, here, flips)
+            scores |= _compared_with_best(block, chosen, here, flips, self.pairs)
         for metric in block.metrics:
             _mark_ties(scores, [place for place in scores if place.metric == metric])
         return scores
@@ -193,26 +192,43 @@ def best_method(intervals: dict[str, Interval], metric: str) -> str | None:
 
 
 def _compared_with_best(
-    block: Block, chosen: NDArray[np.intp], here: dict[Place, dict[str, Interval]], flips: int
+    block: Block,
+    chosen: NDArray[np.intp],
+    here: dict[Place, dict[str, Interval]],
+    flips: int,
+    pairs: dict[Place, dict[Names, Pair]],
 ) -> dict[Place, dict[str, Score]]:
-    """Scores in the places of one bin and border class, with every ranked method's difference to the best."""
+    """Scores in the places of one bin and border class, with every ranked method's difference to the best.
+
+    Differences that ``pairs`` holds are taken from there.
+    """
     bests = {place: best_method(found, place.metric) for place, found in here.items()}
     scores = {
         place: {method: Score(interval, best=method == bests[place]) for method, interval in found.items()}
         for place, found in here.items()
     }
-    triples = [
-        (place.metric, other, best)
+    asked = [
+        (place, other, best)
         for place, best in bests.items()
         if best is not None
         for other in here[place]
         if other != best and not is_oracle(other)
     ]
+    known = {(place, other): _difference(pairs.get(place, {}), other, best) for place, other, best in asked}
+    triples = [(place.metric, other, best) for place, other, best in asked if known[place, other] is None]
     places = {place.metric: place for place in here}
-    for (metric, other, _), difference in paired(block, chosen, triples, flips):
-        place = places[metric]
+    known |= {(places[metric], other): gap for (metric, other, _), gap in paired(block, chosen, triples, flips)}
+    for (place, other), difference in known.items():
         scores[place][other] = Score(here[place][other], difference=difference)
     return scores
+
+
+def _difference(pairs: dict[Names, Pair], method: str, other: str) -> Difference | None:
+    """Method minus other, if the two were compared."""
+    if (method, other) in pairs:
+        return pairs[method, other].difference
+    turned = pairs.get((other, method))
+    return seen_from(turned).difference if turned else None
 
 
 def _mark_ties(scores: dict[Place, dict[str, Score]], places: Sequence[Place]) -> None:

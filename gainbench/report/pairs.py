@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.evaluation.pairwise import pairwise_differences
 from gainbench.evaluation.stats import Difference, flips_for, holm, separable
@@ -38,13 +42,13 @@ def compared_pairs(block: Block, bins: Sequence[str]) -> dict[tuple[str, str], d
         return {}
     flips = flips_for(_comparisons(methods, bins))
     found: dict[tuple[str, str], dict[Names, Pair]] = {}
-    for bin_ in [*bins, ALL]:
-        chosen = chosen_rows(block, bin_, ALL)
-        values = [block.numbers[method][:, chosen] for method in methods]
-        for (i, j), several in pairwise_differences(values, block.photographs[chosen], flips=flips).items():
-            for metric, difference in zip(block.metrics, several, strict=True):
+    for some in (list(bins), [ALL]):
+        photographs, values = _side_by_side(block, some)
+        places = [(metric, bin_) for bin_ in some for metric in block.metrics]
+        for (i, j), several in pairwise_differences(values, photographs, flips=flips).items():
+            for place, difference in zip(places, several, strict=True):
                 if difference.n:
-                    found.setdefault((metric, bin_), {})[methods[i], methods[j]] = Pair(difference)
+                    found.setdefault(place, {})[methods[i], methods[j]] = Pair(difference)
     for metric in block.metrics:
         _adjust(found, metric)
     return found
@@ -65,6 +69,29 @@ def seen_from(pair: Pair) -> Pair:
     """The same two methods, second minus first."""
     gap = pair.difference
     return replace(pair, difference=replace(gap, value=-gap.value, low=-gap.high, high=-gap.low))
+
+
+def _side_by_side(block: Block, bins: Sequence[str]) -> tuple[NDArray[np.generic], list[NDArray[np.float64]]]:
+    """Bins as columns, so that what is drawn for a photograph is drawn once for all of them.
+
+    Nothing is paired across columns: within a photograph, its rows of one bin and of another may stand in any order.
+
+    Returns:
+        the photograph of each row, and for each method (seeds, rows, bins x metrics); NaN where a photograph has fewer
+        rows in one bin than in another.
+    """
+    names, codes = np.unique(block.photographs, return_inverse=True)
+    chosen = [chosen_rows(block, bin_, ALL) for bin_ in bins]
+    most = np.max([np.bincount(codes[rows], minlength=len(names)) for rows in chosen], axis=0)
+    starts = np.cumsum(most) - most
+    metrics = len(block.metrics)
+    values = [np.full((len(own), int(most.sum()), len(bins) * metrics), np.nan) for own in block.numbers.values()]
+    for place, rows in enumerate(chosen):
+        own = pd.Series(codes[rows])
+        slots = starts[codes[rows]] + own.groupby(own).cumcount().to_numpy()
+        for array, numbers in zip(values, block.numbers.values(), strict=True):
+            array[:, slots, place * metrics : (place + 1) * metrics] = numbers[:, rows]
+    return np.repeat(names, most), values
 
 
 def _adjust(found: dict[tuple[str, str], dict[Names, Pair]], metric: str) -> None:
