@@ -85,14 +85,26 @@ def _steps(
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"),
     ):
         torch.manual_seed(0)
-        steps = method.shrinkage(whole.clone() if method.oracle else whole * seen, seen.clone())
-    name = type(method).__name__
-    return {step: _mask(after, len(known), f"{name}.shrinkage, step {step!r}") for step, after in steps.items()}
+        return told_masks(method, whole.clone() if method.oracle else whole * seen, seen.clone())
 
 
-def _mask(known: Tensor, rows: int, subject: str) -> NDArray[np.bool_]:
-    if known.dim() != 4 or known.shape[0] not in (1, rows) or known.shape[1] != 1:
-        raise EvaluationError(f"{subject}: expected ({rows} or 1, 1, h, w), found {tuple(known.shape)}")
-    if not bool(((known == 0) | (known == 1)).all()):
-        raise EvaluationError(f"{subject}: expected 1 = known and 0 = still hidden, found other values")
-    return known[:, 0].bool().expand(rows, -1, -1).cpu().numpy()
+def told_masks(method: Inpainter, image: Tensor, known: Tensor) -> dict[str, NDArray[np.bool_]]:
+    """What ``Inpainter.shrinkage`` gives, held to its contract: step -> bool (B, h, w), True = known.
+
+    Args:
+        method: any.
+        image: as for ``inpaint``.
+        known: as for ``inpaint``.
+
+    Raises:
+        EvaluationError: masks of another shape or with values between.
+    """
+    masks = {}
+    for step, after in method.shrinkage(image, known).items():
+        subject, rows = f"{type(method).__name__}.shrinkage, step {step!r}", len(known)
+        if after.dim() != 4 or after.shape[0] not in (1, rows) or after.shape[1] != 1:
+            raise EvaluationError(f"{subject}: expected ({rows} or 1, 1, h, w), found {tuple(after.shape)}")
+        if not bool(((after == 0) | (after == 1)).all()):
+            raise EvaluationError(f"{subject}: expected 1 = known and 0 = still hidden, found other values")
+        masks[step] = after[:, 0].bool().expand(rows, -1, -1).cpu().numpy()
+    return masks

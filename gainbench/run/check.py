@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gainbench.data import open_dataset
 from gainbench.errors import GainbenchError, MethodError
+from gainbench.evaluation.tracing import told_masks
 from gainbench.masks import open_protocol
 from gainbench.methods import Batch, Inpainter, TrainableInpainter, composite
 from gainbench.registry import build_method, plugin_methods
@@ -85,6 +86,8 @@ def check_method(method: str | Path, *, scale: Scale | None = None) -> list[Verd
         return [Verdict("Builds", passed=False, detail=f"{type(error).__name__}: {error}")]
     checks = [_builds, _shapes_and_range, _known_pixels_pass, _hidden_pixels_do_not_matter, _batch_size_does_not_matter]
     checks.append(_same_seed_same_output)
+    if type(subject.method).shrinkage is not Inpainter.shrinkage:
+        checks.append(_masks_are_masks)
     if isinstance(subject.method, TrainableInpainter):
         checks += [_losses_are_finite, _every_parameter_learns, _weights_survive_the_disk, _resumes, _learns]
     return [_verdict(check, subject) for check in checks]
@@ -177,6 +180,19 @@ def _same_seed_same_output(subject: _Subject) -> str:
     if not torch.equal(subject.completed(subject.build()), subject.completed(subject.build())):
         raise MethodError("two methods built with one seed give different outputs; draw no numbers outside torch")
     return "identical"
+
+
+def _masks_are_masks(subject: _Subject) -> str:
+    """The masks that it tells are 0 and 1, and no hidden pixel changes one."""
+    with torch.inference_mode():
+        told = told_masks(subject.method, subject.image * subject.known, subject.known)
+        noise = torch.rand(subject.image.shape, generator=torch.Generator().manual_seed(1))
+        noisy = torch.where(subject.known > 0.5, subject.image, noise)
+        other = told_masks(subject.method, noisy, subject.known)
+    differing = [step for step in told if step not in other or not np.array_equal(told[step], other[step])]
+    if differing and not subject.method.oracle:
+        raise MethodError(f"{len(differing)} of {len(told)} masks depend on hidden pixels, first {differing[0]!r}")
+    return f"{len(told)} steps"
 
 
 def _trainable(subject: _Subject) -> TrainableInpainter:
