@@ -137,7 +137,7 @@ def _drawn(analysis: Analysis, dataset: str, curves: Sequence[Curve]) -> Figure:
             )  # fmt: skip
         axes.set_yscale("symlog", linthresh=LINEAR)
         axes.yaxis.set_major_locator(_decades(own))
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(lambda value, _place: count(value))
         axes.tick_params(length=0, labelsize=8)
         axes.minorticks_off()

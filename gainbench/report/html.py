@@ -7,7 +7,8 @@ without it, everything is there to read. The page forbids itself, by its own pol
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -18,6 +19,7 @@ from gainbench.atomic import write_text
 from gainbench.gain.readings import READINGS
 from gainbench.report.analysis import Analysis
 from gainbench.report.figures import Kind, PlotFiles, page_address
+from gainbench.report.gallery import publishable
 from gainbench.report.matrix import Matrix, matrices
 from gainbench.report.notes import reduced_sentence, scale_sentence
 from gainbench.report.numbers import percent, probability
@@ -29,6 +31,9 @@ from gainbench.report.verdict import Verdict, verdict
 from gainbench.report.viewer import BUDGET, ERROR_RANGE, Viewer, viewer
 
 PAGE = Path(__file__).parent / "page"
+
+LARGEST = 2_850_000
+"""Bytes of the page: one that can be sent about."""
 
 CSS_PIXELS = 96
 """To an inch."""
@@ -62,7 +67,7 @@ class Section:
     matrices: tuple[Matrix, ...]
     least_p: str
     figures: dict[Kind, tuple[Figure, ...]]
-    viewer: Viewer | None
+    viewer: Viewer | None = None
 
 
 def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> Path:
@@ -84,14 +89,14 @@ def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots
     resolved = analysis.stored.resolved
     names = {cell.spec.method.name for cell in analysis.stored.cells}
     script = (PAGE / "report.js").read_text(encoding="utf-8")
-    page = environment.get_template("report.html").render(
+    render = partial(
+        environment.get_template("report.html").render,
         version=gainbench.__version__,
         resolved=resolved,
         scale=scale_sentence(resolved.scale),
         reduced=reduced_sentence(resolved.scale),
         unfinished=cell_origins(analysis.stored.unfinished),
         styles=method_styles(analysis.methods),
-        sections=_sections(analysis, path.parent, tables, plots),
         metrics=analysis.asked_metrics,
         arrows=ARROWS,
         percent=percent,
@@ -107,14 +112,17 @@ def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots
         script=Markup(script),  # noqa: S704
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    write_text(path, page)
+    sections = _sections(analysis, path.parent, tables, plots)
+    # Galleries share what the rest of the page leaves of its size, however many methods and data sets there are.
+    left = min(BUDGET, LARGEST - len(render(sections=sections).encode()))
+    galleries = max(1, sum(publishable(analysis, section.name) for section in sections))
+    shown = [replace(one, viewer=viewer(analysis, one.name, budget=left // galleries)) for one in sections]
+    write_text(path, render(sections=shown))
     return path
 
 
 def _sections(analysis: Analysis, folder: Path, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> list[Section]:
     sections = []
-    # Galleries share one allowance, so that the page stays small however many data sets there are.
-    share = BUDGET // max(1, len(analysis.datasets))
     for dataset in analysis.datasets:
         main, *others = [table for table in tables if table.dataset == dataset]
         own = [plot for plot in plots if plot.dataset == dataset]
@@ -132,7 +140,6 @@ def _sections(analysis: Analysis, folder: Path, tables: Sequence[Table], plots: 
                     kind: tuple(_figure(plot, folder) for plot in own if plot.kind == kind)
                     for kind in ("metric", "pairs", "cost", "shrinkage", "training")
                 },
-                viewer=viewer(analysis, dataset, budget=share),
             )
         )
     return sections

@@ -25,13 +25,15 @@ class MatrixCell:
     Attributes:
         outcome: over all holes.
         difference: row minus column.
+        interval: of the difference.
         p: Holm-adjusted.
         sizes: a sign for each hole size, smallest first.
-        words: all of it in a sentence.
+        words: outcomes over all holes and by hole size, for readers who do not see signs and colours.
     """
 
     outcome: Outcome
     difference: str
+    interval: str
     p: str
     sizes: str
     words: str
@@ -66,16 +68,19 @@ def _cell(analysis: Analysis, dataset: str, metric: str, names: Names, digits: i
     pair = _oriented(analysis, Place(dataset, metric, ALL, ALL), names)
     if pair is None or pair.p is None:
         return None
-    first, second = names
+    first = names[0]
     bins = analysis.bins(dataset)
     by_bin = [_outcome(_oriented(analysis, Place(dataset, metric, bin_, ALL), names), first) for bin_ in bins]
     outcome, gap = _outcome(pair, first), pair.difference
-    said = {"better": f"{first} is better than {second}", "worse": f"{first} is worse than {second}"}.get(
-        outcome, f"{first} and {second} are not separable"
+    words = f"{'not separable' if outcome == 'even' else outcome} over all holes, {_sizes(bins, by_bin)}"
+    return MatrixCell(
+        outcome=outcome,
+        difference=fixed(gap.value, digits).replace("-", MINUS),
+        interval=bracket(_interval(gap), digits).replace("-", MINUS),
+        p=probability(pair.p),
+        sizes="".join(SIGNS[one] for one in by_bin),
+        words=words,
     )
-    value = fixed(gap.value, digits).replace("-", MINUS)
-    words = f"{said}: difference {value} {bracket(_interval(gap), digits)}, p {_stated(pair.p)}; {_sizes(bins, by_bin)}"
-    return MatrixCell(outcome, value, probability(pair.p), "".join(SIGNS[one] for one in by_bin), words)
 
 
 def _oriented(analysis: Analysis, place: Place, names: Names) -> Pair | None:
@@ -99,11 +104,6 @@ def _sizes(bins: Sequence[str], outcomes: Sequence[Outcome]) -> str:
         if some:
             parts.append(f"{outcome} at {holes_between(some, bins)}")
     return ", ".join(parts) if parts else "separable at no single hole size"
-
-
-def _stated(p: float) -> str:
-    text = probability(p)
-    return text if text.startswith("<") else f"= {text}"
 
 
 def _interval(gap: Difference) -> Interval:

@@ -184,7 +184,14 @@ def legacy_table(analysis: Analysis, dataset: str) -> Table:
         columns=[_metric_column(info) for info in infos],
         places=lambda border: [Place(dataset, info.id, ALL, border) for info in infos],
     )
-    return replace(table, panels=table.panels[-1:], notes=(*_reversals(analysis, dataset, infos), *table.notes))
+    # Costs stand in the main table; here the last two columns would part what is to be compared.
+    rows = tuple(replace(row, cells=row.cells[: len(infos)]) for row in table.pooled.rows)
+    return replace(
+        table,
+        columns=table.columns[: len(infos)],
+        panels=(replace(table.pooled, rows=rows),),
+        notes=(*_reversals(analysis, dataset, infos), *table.notes),
+    )
 
 
 def _reversals(analysis: Analysis, dataset: str, infos: Sequence[MetricInfo]) -> Iterator[str]:

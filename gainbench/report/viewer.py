@@ -36,8 +36,8 @@ ERROR_COLOURS = "inferno"
 QUALITY, ERROR_QUALITY = 82, 60
 """Of the lossy compression; error maps are computed from the pictures as stored, then compressed."""
 
-BUDGET = 1_500_000
-"""Characters of all tiles of a page; where there are more pictures than fit, fewer are shown."""
+BUDGET = 1_200_000
+"""Characters of all tiles of a page at most; where there are more pictures than fit, fewer are shown."""
 
 MOST_PICTURES = 8
 

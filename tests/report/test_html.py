@@ -12,7 +12,8 @@ from gainbench.gain.readings import READINGS
 from gainbench.report.analysis import Analysis
 from gainbench.report.build import build_report
 from gainbench.report.figures import PlotFiles, compact, page_address
-from gainbench.report.html import write_html
+from gainbench.report.html import PAGE, write_html
+from gainbench.report.palette import MARKERS
 from gainbench.report.provenance import command
 from gainbench.report.tables import all_tables
 from gainbench.spec import load_suite, scales
@@ -74,6 +75,11 @@ def test_files_beside_the_page_are_linked_as_they_are_called(analysis: Analysis,
     linked = {unquote(one) for one in re.findall(r'href="([^"#][^":]*)"', text)}
     assert len(linked) > 20
     assert [one for one in sorted(linked) if not (tmp_path / one).is_file()] == []
+
+
+def test_every_marker_of_the_figures_has_its_shape_on_the_page() -> None:
+    style = (PAGE / "report.css").read_text(encoding="utf-8")
+    assert [marker for marker in MARKERS if f".mark-{marker.replace('^', chr(92) + '^')} {{" not in style] == []
 
 
 def test_figures_on_the_page_follow_its_look_and_keep_their_words(drawn: list[PlotFiles]) -> None:
@@ -150,3 +156,17 @@ def test_command_names_what_was_narrowed(bench: MakeBench) -> None:
     )
     own = bench(name="mine", datasets=written.datasets).failed("gain", "failed", "x")
     assert command(own.stored().resolved) == "python -m gainbench run --suite mine.yaml --scale cpu"
+
+
+def test_the_gallery_gives_way_where_the_page_would_grow_too_large(
+    bench: MakeBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench().done("gain", small(0.0))
+    make_samples(made.cells[0].folder, 30, pictures=3)
+    whole = written(Analysis(made.stored()), tmp_path)
+    assert whole.count('class="group"') == 18
+    assert "than fit on this page" not in whole
+    monkeypatch.setattr("gainbench.report.html.LARGEST", 0)
+    reduced = written(Analysis(made.stored()), tmp_path)
+    assert reduced.count('class="group"') == 6
+    assert "2 more pictures were kept than fit on this page" in reduced
