@@ -39,8 +39,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_report(made.stored(), root / "out").html
 
 
-@pytest.fixture
-def browser(page: Path) -> Iterator[object]:
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
     from selenium import webdriver
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
@@ -53,10 +53,18 @@ def browser(page: Path) -> Iterator[object]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     try:
-        show(driver, page, width=1280, look="light")
         yield driver
     finally:
         driver.quit()
+
+
+@pytest.fixture
+def browser(chromium, page: Path) -> object:
+    chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    for log in ("browser", "performance"):
+        chromium.get_log(log)
+    show(chromium, page, width=1280, look="light")
+    return chromium
 
 
 def show(driver, page: Path, *, width: int, look: str) -> None:
