@@ -1,4 +1,4 @@
-"""Verbs of one method: check, explain, inpaint."""
+"""Verbs of one method: check, new-method, explain, inpaint."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,20 @@ def check(method: Annotated[str, typer.Argument(help="NAME, NAME[option=value] o
         [("passed" if verdict.passed else "failed", verdict.behaviour, verdict.detail) for verdict in verdicts],
     )
     raise typer.Exit(0 if all(verdict.passed for verdict in verdicts) else 1)
+
+
+@app.command()
+def new_method(
+    name: Annotated[str, typer.Argument(help="what suites will call it, as in my_method")],
+    *,
+    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="where NAME.py goes")] = Path(),
+) -> None:
+    """Write a commented one-file plugin that trains and passes check, to change into a method of your own."""
+    from gainbench.run.new_method import new_method as write
+
+    path = write(name, folder)
+    console.say(f"written: {path}", "bold")
+    console.say(f"next: gainbench check {path}")
 
 
 @app.command()

@@ -1,0 +1,50 @@
+"""``gainbench new-method``: a plugin to begin with, one file that already keeps the contract."""
+
+import keyword
+import re
+from importlib import metadata, resources
+from pathlib import Path
+
+from gainbench.errors import MethodError
+from gainbench.registry import GROUP
+
+TEMPLATE = "plugin_template.txt"
+"""Python with METHOD for the method's name and CLASS for its class's; data of this package."""
+
+
+def new_method(name: str, folder: Path | str = ".") -> Path:
+    """Write ``FOLDER/NAME.py``: a commented plugin with a small network that trains, and passes ``gainbench check``.
+
+    Args:
+        name: what suites will call the method: lower-case letters, digits and single underscores, a letter first.
+        folder: where the file goes; it must exist.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        MethodError: a name of another form, one that Python or an installed method already has, a folder that is not
+            there, or a file that is: nothing is overwritten.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
+        raise MethodError(
+            f"{name!r} cannot name a method: expected lower-case letters, digits and single underscores, a letter "
+            "first, and no word of Python's, as in my_method"
+        )
+    owners = {point.name: point.dist for point in metadata.entry_points(group=GROUP)}
+    if name in owners:
+        owner = owners[name].name if owners[name] is not None else "another package"
+        raise MethodError(f"{owner} already has a method named {name!r}; tables could not tell the two apart")
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise MethodError(f"no folder at {folder}; make it first, or leave it out for the current one")
+    path = folder / f"{name}.py"
+    kind = "".join(word.capitalize() for word in name.split("_"))
+    text = (resources.files("gainbench.run") / TEMPLATE).read_text(encoding="utf-8")
+    text = text.replace("METHOD", name).replace("CLASS", kind)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise MethodError(f"{path} exists and is left as it is; choose another name or folder") from error
+    return path
