@@ -33,7 +33,8 @@ def new_method(name: str, folder: Path | str = ".") -> Path:
         )
     owners = {point.name: point.dist for point in metadata.entry_points(group=GROUP)}
     if name in owners:
-        owner = owners[name].name if owners[name] is not None else "another package"
+        distribution = owners[name]
+        owner = "another package" if distribution is None else distribution.name
         raise MethodError(f"{owner} already has a method named {name!r}; tables could not tell the two apart")
     folder = Path(folder).expanduser()
     if not folder.is_dir():
