@@ -11,7 +11,6 @@ from gainbench.gain.initialisation import (
     GG_SHARE,
     II_SHARE,
     SECOND_MOMENT,
-    border_gain,
     gradient_moment,
     keep_variance,
 )
@@ -60,7 +59,6 @@ class GAIBlock(nn.Module):
         window: of II, GG and GI.
         style: see ``BlockStyle``.
         priority: how the mask shrinks; None is the plain update w_i. Stride 1 only.
-        side: of the maps I_i and grad_i, in pixels; only the initial weights reckon with it, any map may be given.
         moments: second moments of I_i and grad_i, for the initial weights; None means outputs of a block.
     """
 
@@ -72,7 +70,6 @@ class GAIBlock(nn.Module):
         out_image: int,
         out_grad: int,
         window: Window,
-        side: int,
         style: BlockStyle = BlockStyle(),
         priority: Priority | None = None,
         moments: tuple[float, float] | None = None,
@@ -93,21 +90,31 @@ class GAIBlock(nn.Module):
             self.weight_IG = nn.Parameter(torch.empty(out_grad, 2 * out_image, 3, 3))
             self.bias_IG = nn.Parameter(torch.zeros(out_grad))
         q = SECOND_MOMENT[style.activation]
-        self.reset_parameters(side, *(moments or (q, q)))
+        self.reset_parameters(*(moments or (q, q)))
 
-    def reset_parameters(self, side: int, image_moment: float, grad_moment: float) -> None:
+    def reset_parameters(self, image_moment: float, grad_moment: float) -> None:
         """Draw the weights, see ``gainbench.gain.initialisation``; biases are 0."""
-        gain = border_gain(self.window, side)
         II_share = II_SHARE if self.GI else 1.0
         GG_share = GG_SHARE if self.IG else 1.0
-        keep_variance(self.weight_II, share=II_share, moment=image_moment, gain=gain)
+        keep_variance(self.weight_II, share=II_share, moment=image_moment)
         if self.out_grad:
             GG, GI = self.weight_G[: self.out_grad], self.weight_G[self.out_grad :]
-            keep_variance(GG, share=GG_share, moment=grad_moment, gain=gain)
+            keep_variance(GG, share=GG_share, moment=grad_moment)
             if self.GI:
-                keep_variance(GI, share=1 - II_share, moment=grad_moment, gain=gain)
+                keep_variance(GI, share=1 - II_share, moment=grad_moment)
         if self.IG:
             keep_variance(self.weight_IG, share=1 - GG_share, moment=gradient_moment(self.style.kernel, II_share))
+
+    @torch.no_grad()
+    def scale_flows(self, image: float, grad: float) -> None:
+        """Multiply what the block gives to either flow, before the activation; for initial weights (biases 0)."""
+        self.weight_II *= image
+        if self.out_grad:
+            self.weight_G[: self.out_grad] *= grad
+            self.weight_G[self.out_grad :] *= image
+        if self.IG:
+            # It reads I', which has been scaled already.
+            self.weight_IG *= grad / image
 
     def forward(self, I: Tensor, grad: Tensor, known: KnownMap) -> tuple[Tensor, Tensor, KnownMap]:  # noqa: E741
         """Take one step.

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from gainbench.errors import MethodError
 from gainbench.gain.block import BlockStyle, GAIBlock
-from gainbench.gain.initialisation import SECOND_MOMENT, keep_variance
+from gainbench.gain.initialisation import SECOND_MOMENT, keep_signal, keep_variance, made_up_scene
 from gainbench.gain.priority import Priority
+from gainbench.guidance.gradient import eroded
 from gainbench.nn.attention import ContextualAttention
 from gainbench.nn.partial_conv import KnownMap, PartialConv2d, Window
 
@@ -70,7 +71,6 @@ class Branch(nn.Module):
     Args:
         widths: of both flows.
         inputs: channels of [I_1, M] and grad_1.
-        size: side of the pictures.
         dilations: of the four convolutions of a dilation block.
         blocks: dilation blocks.
         style: of every GAI-Block.
@@ -82,7 +82,6 @@ class Branch(nn.Module):
         *,
         widths: Widths,
         inputs: tuple[int, int],
-        size: int,
         dilations: Sequence[int],
         blocks: int,
         style: BlockStyle,
@@ -101,13 +100,10 @@ class Branch(nn.Module):
                 out_image=after[0],
                 out_grad=after[1],
                 window=window,
-                side=side,
                 style=style,
                 moments=moment,
             )
-            for (before, after), window, side, moment in zip(
-                pairwise(channels), windows, (size, size, size // 2), moments, strict=True
-            )
+            for (before, after), window, moment in zip(pairwise(channels), windows, moments, strict=True)
         )
         image, grad = levels[-1]
         self.dilated = nn.ModuleList(
@@ -117,7 +113,6 @@ class Branch(nn.Module):
                 out_image=image,
                 out_grad=grad,
                 window=Window(3, dilation=dilation),
-                side=size // 4,
                 style=style,
                 priority=priority if number < PRIORITY_BLOCKS else None,
             )
@@ -143,7 +138,6 @@ class Decoder(nn.Module):
     Args:
         widths: of both flows.
         branches: how many branches' outputs are concatenated.
-        size: side of the pictures.
         guidance_channels: channels of grad*.
         guidance_rms: typical root mean square of grad*.
         style: of every GAI-Block.
@@ -154,7 +148,6 @@ class Decoder(nn.Module):
         *,
         widths: Widths,
         branches: int,
-        size: int,
         guidance_channels: int,
         guidance_rms: float,
         style: BlockStyle,
@@ -169,10 +162,9 @@ class Decoder(nn.Module):
                 out_image=after[0],
                 out_grad=after[1],
                 window=Window(3),
-                side=side,
                 style=style,
             )
-            for (before, after), side in zip(pairwise(channels), (size // 4, size // 2, size), strict=True)
+            for before, after in pairwise(channels)
         )
         self.to_image = nn.Conv2d(levels[-1][0], 3, 3, padding=1)
         self.to_grad = nn.Conv2d(levels[-1][1], guidance_channels, 3, padding=1) if guidance_channels else None
@@ -236,7 +228,6 @@ class GAINNetwork(nn.Module):
             self.structure = Branch(
                 widths=widths,
                 inputs=inputs,
-                size=size,
                 dilations=dilations,
                 blocks=STRUCTURE_BLOCKS,
                 style=style,
@@ -246,7 +237,6 @@ class GAINNetwork(nn.Module):
             self.content = Branch(
                 widths=widths,
                 inputs=inputs,
-                size=size,
                 dilations=dilations,
                 blocks=CONTENT_BLOCKS,
                 style=style,
@@ -256,11 +246,14 @@ class GAINNetwork(nn.Module):
         self.decoder = Decoder(
             widths=widths,
             branches=2 if branches == "two" else 1,
-            size=size,
             guidance_channels=guidance_channels,
             guidance_rms=guidance_rms,
             style=style,
         )
+        if not self.decoder.to_image.weight.is_meta:
+            I, M, grad_0 = made_up_scene(size, guidance_channels=guidance_channels, guidance_rms=guidance_rms)  # noqa: E741
+            blocks = [module for module in self.modules() if isinstance(module, GAIBlock)]
+            keep_signal(blocks, lambda: self(I, M, grad_0, eroded(M)))
 
     def forward(self, I: Tensor, M: Tensor, grad_0: Tensor, M_0: Tensor) -> tuple[Tensor, Tensor]:  # noqa: E741
         """Fill picture and guidance map.

@@ -101,7 +101,6 @@ def block_case(batch, channels, side, *, priority=None, dilation=2):
         out_image=channels,
         out_grad=2 * channels,
         window=Window(3, dilation=dilation),
-        side=side,
         priority=priority,
     )
     flows = [torch.randn(batch, width * channels, side, side, requires_grad=True) for width in (1, 2)]

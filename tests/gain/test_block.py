@@ -65,7 +65,7 @@ def literal_block(block, I, grad, M):  # noqa: E741
 
 def tiny_block(window=Window(3), **options):  # noqa: B008 - frozen
     torch.manual_seed(0)
-    block = GAIBlock(in_image=2, in_grad=2, out_image=3, out_grad=4, window=window, side=8, **options).double()
+    block = GAIBlock(in_image=2, in_grad=2, out_image=3, out_grad=4, window=window, **options).double()
     for name, parameter in block.named_parameters():
         if name.startswith("bias"):
             torch.nn.init.normal_(parameter)
@@ -187,7 +187,7 @@ def test_where_the_gradient_window_is_empty_the_sum_still_stands():
 
 
 def test_without_a_gradient_flow_the_block_is_one_partial_convolution():
-    block = GAIBlock(in_image=2, in_grad=0, out_image=3, out_grad=0, window=Window(3), side=8).double()
+    block = GAIBlock(in_image=2, in_grad=0, out_image=3, out_grad=0, window=Window(3)).double()
     I, grad, M = tiny_inputs()  # noqa: E741
     I_next, grad_next, known = block(I, grad[:, :0], KnownMap(M))
     expected, expected_M = literal_pconv(I, M, block.weight_II, block.bias_II)
