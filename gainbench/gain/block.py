@@ -108,13 +108,13 @@ class GAIBlock(nn.Module):
     @torch.no_grad()
     def scale_flows(self, image: float, grad: float) -> None:
         """Multiply what the block gives to either flow, before the activation; for initial weights (biases 0)."""
-        self.weight_II *= image
+        self.weight_II.mul_(image)
         if self.out_grad:
-            self.weight_G[: self.out_grad] *= grad
-            self.weight_G[self.out_grad :] *= image
+            self.weight_G[: self.out_grad].mul_(grad)
+            self.weight_G[self.out_grad :].mul_(image)
         if self.IG:
             # It reads I', which has been scaled already.
-            self.weight_IG *= grad / image
+            self.weight_IG.mul_(grad / image)
 
     def forward(self, I: Tensor, grad: Tensor, known: KnownMap) -> tuple[Tensor, Tensor, KnownMap]:  # noqa: E741
         """Take one step.
