@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_TEMPORARY = re.compile(r"\..+\.([a-z0-9_]{8}(\.\w+)?|new)")
+"""What ``atomic_path`` calls a file that is not whole yet: hidden, eight characters of mkstemp's before the ending."""
 
 
 @contextmanager
@@ -30,6 +34,13 @@ def atomic_path(destination: Path) -> Iterator[Path]:
         temporary.replace(destination)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that killed processes left in a folder; nobody may be writing into it."""
+    for path in folder.glob(".*"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(destination: Path, content: bytes) -> None:

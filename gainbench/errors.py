@@ -37,6 +37,10 @@ class EvaluationError(GainbenchError):
     """A metric was fed something it must refuse, or rows cannot be compared."""
 
 
+class NotFiniteError(EvaluationError):
+    """A method filled holes with something else than finite numbers."""
+
+
 class RunError(GainbenchError):
     """A grid of cells cannot be planned, executed or read back."""
 

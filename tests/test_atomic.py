@@ -1,8 +1,9 @@
 import json
+from contextlib import suppress
 
 import pytest
 
-from gainbench.atomic import atomic_path, write_json, write_text
+from gainbench.atomic import atomic_path, remove_leftovers, write_json, write_text
 
 
 def test_a_file_appears_whole_with_its_folder(tmp_path):
@@ -24,6 +25,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         fail()
     assert json.loads(target.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_only_what_was_being_written_is_left_over(tmp_path):
+    with suppress(RuntimeError), atomic_path(tmp_path / "rows.parquet") as temporary:
+        # A killed process renames and removes nothing.
+        kept = tmp_path / "kept" / temporary.name
+        kept.parent.mkdir()
+        kept.touch()
+        raise RuntimeError
+    for name in (".lock", ".holder.json", ".report.lock", "rows.parquet", ".gitignore", ".progress.json.new"):
+        (kept.parent / name).touch()
+    remove_leftovers(kept.parent)
+    assert sorted(path.name for path in kept.parent.iterdir()) == [
+        *[".gitignore", ".holder.json", ".lock", ".report.lock", "rows.parquet"]
+    ]
 
 
 def test_not_a_number_is_refused_before_anything_is_written(tmp_path):

@@ -4,6 +4,7 @@ Exit codes: 0 when all went well; 1 ... 100 the number of cells that are not don
 error that a person can act on; 130 for an interrupted run.
 """
 
+import errno
 import logging
 import sys
 from typing import Annotated
@@ -14,6 +15,9 @@ from gainbench import console
 from gainbench.errors import GainbenchError
 
 INTERRUPTED = 130
+
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""What a disk says that is full, or is not ours: nothing that a traceback would explain."""
 
 app = typer.Typer(
     help="What should guide a network that fills irregular holes: image gradients, binary edges, or nothing?",
@@ -30,6 +34,11 @@ def main() -> None:
         app()
     except GainbenchError as error:
         console.fail(str(error))
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        console.fail(f"{error}: make room or give a folder that can be read and written; the same command goes on")
         sys.exit(2)
 
 

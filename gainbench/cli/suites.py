@@ -45,6 +45,7 @@ def run(
     strict: StrictOption = False,
     jobs: Annotated[str, typer.Option(help="cells at a time, or auto: one a GPU, else one a core")] = "auto",
     timeout: Annotated[float | None, typer.Option(min=0.0, help="seconds of wall time for one cell")] = None,
+    memory_limit: Annotated[float | None, typer.Option(min=0.0, help="MiB of resident memory for one cell")] = None,
     precision: ArithmeticOption = Arithmetic.auto,
     checkpoint_seconds: CheckpointOption = 60.0,
     retry: Annotated[Retry, typer.Option(help="failed: also run what raised or diverged before")] = Retry.interrupted,
@@ -56,26 +57,29 @@ def run(
     """Train and evaluate what is not done yet, then build the report. Run again to go on."""
     provide(fid_weights, assets_dir)
     from gainbench.run.grid import run_suite
+    from gainbench.run.signals import signals_interrupt
 
     display = console.RunDisplay()
     try:
-        with display:
-            ran = run_suite(
-                suite,
-                root=root,
-                **selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict),
-                jobs=job_count(jobs),
-                timeout=timeout,
-                precision=precision.value,
-                checkpoint_seconds=checkpoint_seconds,
-                retry=retry.value,
-                wait=wait,
-                watch=display,
-            )
+        with signals_interrupt():
+            with display:
+                ran = run_suite(
+                    suite,
+                    root=root,
+                    **selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict),
+                    jobs=job_count(jobs),
+                    timeout=timeout,
+                    memory_limit=memory_limit,
+                    precision=precision.value,
+                    checkpoint_seconds=checkpoint_seconds,
+                    retry=retry.value,
+                    wait=wait,
+                    watch=display,
+                )
+            _build_report(ran.plan.root, ran.plan.resolved.folder_name)
     except KeyboardInterrupt:
         console.fail("interrupted; finished cells are kept, the same command goes on where this one stopped")
         raise typer.Exit(INTERRUPTED) from None
-    _build_report(ran.plan.root, ran.plan.resolved.folder_name)
     console.show_unfinished(ran)
     raise typer.Exit(min(len(ran.unfinished), 100))
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from gainbench.assets import cache_folder
 from gainbench.data import PictureSet
-from gainbench.errors import EvaluationError
+from gainbench.errors import EvaluationError, NotFiniteError
 from gainbench.evaluation.metrics.features import cached_features
 from gainbench.evaluation.metrics.guards import Known, Pictures, Values
 from gainbench.evaluation.metrics.panel import FeatureSet, Panel, open_panel
@@ -106,8 +106,9 @@ def evaluate_method(
         progress: called with rows done and rows in all after every batch.
 
     Raises:
-        EvaluationError: an unknown metric, pictures and pairing that do not fit, or a method whose output is not
-            finite or of another shape; the message names the row.
+        EvaluationError: an unknown metric, pictures and pairing that do not fit, or a method whose output is of
+            another shape.
+        NotFiniteError: a method whose output is not finite; the message names the row.
     """
     if samples and samples_dir is None:
         raise EvaluationError(f"{samples} samples are wanted but no folder for them is given (samples_dir)")
@@ -230,7 +231,7 @@ class _Stream:
         if not bool(finite.all()):
             row = rows[int(finite.logical_not().nonzero()[0])]
             record = self.pairing.table.iloc[row]
-            raise EvaluationError(
+            raise NotFiniteError(
                 f"{name}.inpaint gave values that are not finite (NaN or infinite) for row {row}: image "
                 f"{record['image_id']!r}, bin {record['bin']}, border {record['border']}"
             )

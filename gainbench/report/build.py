@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from gainbench.atomic import write_text
+from filelock import FileLock, Timeout
+
+from gainbench.atomic import remove_leftovers, write_text
 from gainbench.errors import ReportError
 from gainbench.report.analysis import Analysis
 from gainbench.report.cost_plots import write_cost_plots
@@ -23,6 +25,10 @@ KINDS = {
     "gallery": {".png"},
 }
 """The folders of a report, and the endings of what is written there."""
+
+LOCK = ".report.lock"
+LOCK_SECONDS = 300.0
+"""How long to wait for another process that builds the same report."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,22 @@ def build_report(stored: StoredResults, out: Path) -> ReportPaths:
         out: folder that gets ``tables/``, ``plots/``, ``gallery/`` and ``report.html``.
 
     Raises:
-        ReportError: the suite has no cells, or a stored file is not what it should be.
+        ReportError: the suite has no cells, a stored file is not what it should be, or another process is building
+            the same report and does not come to an end.
     """
     if not stored.cells:
         raise ReportError(f"suite {stored.resolved.folder_name} has no cells: there is nothing to report")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / LOCK, timeout=LOCK_SECONDS):
+            return _build(stored, out)
+    except Timeout as error:
+        raise ReportError(
+            f"another process has been building the report in {out} for {LOCK_SECONDS:g} s; wait for it or end it"
+        ) from error
+
+
+def _build(stored: StoredResults, out: Path) -> ReportPaths:
     analysis = Analysis(stored)
     tables = all_tables(analysis)
     plots = [
@@ -79,7 +97,12 @@ def build_report(stored: StoredResults, out: Path) -> ReportPaths:
 
 
 def _remove_stale(out: Path, written: set[Path]) -> None:
-    """Delete what an earlier report of other data sets or metrics left, so that no old number stands among new ones."""
+    """Delete what an earlier report of other data sets or metrics left, so that no old number stands among new ones.
+
+    A report that was killed left temporary files, too.
+    """
+    for place in (out, *(out / kind for kind in KINDS)):
+        remove_leftovers(place)
     for folder, endings in KINDS.items():
         for path in (out / folder).glob("*"):
             if path.suffix in endings and path not in written:

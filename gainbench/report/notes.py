@@ -31,7 +31,7 @@ STATES = {
     "running": "still running",
     "interrupted": "interrupted",
     "failed": "failed",
-    "nan": "NaN loss",
+    "nan": "not a number",
     "killed": "killed",
     "timeout": "timed out",
 }

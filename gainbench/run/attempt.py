@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gainbench.errors import DivergedError, GainbenchError
+from gainbench.errors import DivergedError, GainbenchError, NotFiniteError
 from gainbench.run.cell import run_cell
 from gainbench.run.environment import compute_device
 from gainbench.run.layout import cell_folder
@@ -14,6 +14,9 @@ from gainbench.spec import CellSpec, Precision
 from gainbench.training import resolve_precision
 
 logger = logging.getLogger(__name__)
+
+CAUSE_LENGTH = 2000
+"""Characters of an exception's message that a status keeps."""
 
 
 def attempt(
@@ -56,13 +59,25 @@ def attempt(
     except KeyboardInterrupt:
         end(folder, "interrupted", cause="the run was interrupted; run again to go on")
         raise
-    except DivergedError as error:
+    except (DivergedError, NotFiniteError) as error:
         logger.exception("%s: not a number", spec.folder_name)
-        return end(folder, "nan", cause=str(error))
-    except GainbenchError as error:
-        logger.exception("%s: failed", spec.folder_name)
-        return end(folder, "failed", cause=str(error))
+        return end(folder, "nan", cause=_cause(error))
     except (Exception, SystemExit) as error:
         logger.exception("%s: failed", spec.folder_name)
-        return end(folder, "failed", cause=f"{type(error).__name__}: {error}")
+        return end(folder, "failed", cause=_cause(error))
     return end(folder, "done")
+
+
+def _cause(error: BaseException) -> str:
+    """What an exception says, bounded and always writable: a method may raise anything, with any message or none."""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a message is made by the method's code, which may fail once more
+        message = "its message cannot be read"
+    # A message may quote a file name that is not text, which no JSON can hold.
+    message = message.encode("utf-8", "backslashreplace").decode()
+    if len(message) > CAUSE_LENGTH:
+        message = f"{message[:CAUSE_LENGTH]} ... ({len(message):,} characters, see the log)"
+    if isinstance(error, GainbenchError):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

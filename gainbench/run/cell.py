@@ -34,6 +34,7 @@ from gainbench.run.environment import compute_device, describe_environment
 from gainbench.run.layout import (
     CHECKPOINT,
     FEATURES,
+    PARTIAL_SAMPLES,
     RESULT,
     ROWS,
     SAMPLES,
@@ -43,6 +44,7 @@ from gainbench.run.layout import (
     TRAINING,
     WEIGHTS,
     cell_folder,
+    remove_partial,
 )
 from gainbench.run.pairings import root_pairing
 from gainbench.run.reuse import stage
@@ -59,7 +61,6 @@ LOCK_SECONDS = 60.0
 """How long to wait for a process that still works on the same cell; one whose run was killed leaves within seconds."""
 
 RUNTIME = "runtime_ms"
-PARTIAL_SAMPLES = "samples.partial"
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done (``training`` or ``evaluating``), how much of it is done, and how much there is."""
@@ -94,7 +95,8 @@ def run_cell(
     folder = cell_folder(root, spec)
     folder.mkdir(parents=True, exist_ok=True)
     with _exclusively(folder), _threads(threads):
-        _remove_leftovers(folder)
+        # The lock says that nobody is writing now.
+        remove_partial(folder)
         stored = read_cell(root, spec)
         if stored.result is not None and stage(stored) == "done":
             return stored.result
@@ -166,16 +168,6 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process left half-written; the lock says that nobody is writing now."""
-    for place in (folder, folder / CHECKPOINT):
-        for path in place.glob(".*.*"):
-            path.unlink()
-    if (folder / WEIGHTS).is_file():
-        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-    shutil.rmtree(folder / PARTIAL_SAMPLES, ignore_errors=True)
 
 
 def _extended(spec: CellSpec, result: CellResult | None) -> CellSpec:

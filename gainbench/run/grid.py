@@ -15,7 +15,7 @@ import psutil
 import torch
 from filelock import FileLock, Timeout
 
-from gainbench.atomic import write_json
+from gainbench.atomic import remove_leftovers, write_json
 from gainbench.errors import RunError
 from gainbench.methods import TrainableInpainter
 from gainbench.registry import find_method
@@ -92,6 +92,7 @@ def run_suite(
     strict: bool = False,
     jobs: int | None = None,
     timeout: float | None = None,
+    memory_limit: float | None = None,
     precision: Precision = "auto",
     checkpoint_seconds: float = 60.0,
     retry: Retry = "interrupted",
@@ -114,6 +115,7 @@ def run_suite(
         strict: refuse data sets with photographs that cannot be used.
         jobs: cells at a time; None is one a GPU, or one a physical core, never more than there are cells.
         timeout: seconds of wall time for one cell.
+        memory_limit: MiB of resident memory for one cell; see :class:`gainbench.run.executors.Execution`.
         precision: arithmetic of forward passes.
         checkpoint_seconds: wall time between training checkpoints.
         retry: ``interrupted`` runs again what was interrupted, killed or timed out; ``failed`` also what raised or
@@ -148,7 +150,13 @@ def run_suite(
         # Long cells first: a training that starts last would leave the other jobs idle.
         started.sort(key=lambda spec: not issubclass(find_method(spec.method.name, spec.plugin), TrainableInpainter))
         execution = _execution(plan, jobs)
-        execution = replace(execution, timeout=timeout, precision=precision, checkpoint_seconds=checkpoint_seconds)
+        execution = replace(
+            execution,
+            timeout=timeout,
+            memory_limit=memory_limit,
+            precision=precision,
+            checkpoint_seconds=checkpoint_seconds,
+        )
         watch.planned(plan, started, execution)
         ran = EXECUTORS[executor]().execute(started, root, execution, watch.cell)
         fresh = {spec.key: status for spec, status in zip(started, ran, strict=True)}
@@ -209,10 +217,18 @@ def _exclusively(root: Path, wait: float) -> Iterator[None]:
             root / HOLDER,
             {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")},
         )
+        _remove_leftovers(root)
         yield
     finally:
+        _remove_leftovers(root)
         (root / HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Delete what killed processes were writing; the lock says that none of them is left."""
+    for kind in ("manifests", "pairings"):
+        remove_leftovers(root / kind)
 
 
 def _holder(root: Path) -> str:

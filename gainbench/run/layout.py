@@ -11,11 +11,13 @@
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gainbench.atomic import remove_leftovers
 from gainbench.errors import RunError
 from gainbench.spec import CellSpec
 
@@ -33,6 +35,7 @@ TIMINGS = "timings.parquet"
 FEATURES = "features.npz"
 SHRINKAGE = "shrinkage.npz"
 SAMPLES = "samples"
+PARTIAL_SAMPLES = "samples.partial"
 RESULT = "result.json"
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -41,6 +44,15 @@ Model = TypeVar("Model", bound=BaseModel)
 def cell_folder(root: Path, spec: CellSpec) -> Path:
     """Where a cell lies under a results root."""
     return root / "cells" / spec.folder_name
+
+
+def remove_partial(folder: Path) -> None:
+    """Delete what a killed process left half-written in a cell's folder; nobody may be writing into it."""
+    for place in (folder, folder / CHECKPOINT):
+        remove_leftovers(place)
+    if (folder / WEIGHTS).is_file():
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    shutil.rmtree(folder / PARTIAL_SAMPLES, ignore_errors=True)
 
 
 def read_model(path: Path, model: type[Model]) -> Model:

@@ -1,6 +1,7 @@
 """How attempts at a cell went: ``status.json``, written by whoever runs the cell, whole or not at all."""
 
 import json
+import logging
 import socket
 import time
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pydantic import Field
 from gainbench.atomic import write_json
 from gainbench.run.layout import LOG, PROGRESS, STATUS, read_model
 from gainbench.spec import Precision, StrictModel
+
+logger = logging.getLogger(__name__)
 
 TAIL_LINES = 20
 TAIL_BYTES = 4096
@@ -48,10 +51,11 @@ class CellProgress:
 
 
 def read_progress(folder: Path) -> CellProgress | None:
-    """What the cell in ``folder`` last said of its progress; None if it has not said anything yet."""
+    """What the cell in ``folder`` last said of its progress; None if it has not said anything that can be read."""
     try:
         return CellProgress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (OSError, ValueError, TypeError):
+        # A display only: a file that a power cut left empty must not end the run that looks at it.
         return None
 
 
@@ -105,22 +109,37 @@ def begin(folder: Path, *, pid: int, threads: int, precision: Precision, counted
 
 
 def end(folder: Path, state: Ending, *, cause: str = "", signal: str | None = None) -> CellStatus:
-    """Note how the attempt that was begun ended; unless it is done, the end of its log is kept with it."""
+    """Note how the attempt that was begun ended; unless it is done, the end of its log is kept with it.
+
+    A status that cannot be written, as on a full disk, is returned all the same: it is what the run tells and counts.
+    """
     before = read_status(folder)
-    return write_status(
-        folder,
-        CellStatus(
-            state=state,
-            cause=cause,
-            log_tail=() if state == "done" else log_tail(folder),
-            signal=signal,
-            attempts=before.attempts,
-            started=before.started,
-            seconds=round(time.time() - before.started, 3) if before.started else 0.0,
-            threads=before.threads,
-            precision=before.precision,
-        ),
+    status = CellStatus(
+        state=state,
+        cause=cause,
+        log_tail=() if state == "done" else log_tail(folder),
+        signal=signal,
+        attempts=before.attempts,
+        started=before.started,
+        seconds=round(time.time() - before.started, 3) if before.started else 0.0,
+        threads=before.threads,
+        precision=before.precision,
     )
+    try:
+        return write_status(folder, status)
+    except OSError as error:
+        return _written_where_room_is_short(folder, status, error)
+
+
+def _written_where_room_is_short(folder: Path, status: CellStatus, problem: OSError) -> CellStatus:
+    """Give the status the room of what is only shown, and leave out the log's end, which is in the log."""
+    logger.warning("%s cannot be written: %s", folder / STATUS, problem)
+    try:
+        (folder / PROGRESS).unlink(missing_ok=True)
+        return write_status(folder, status.model_copy(update={"log_tail": ()}))
+    except OSError as error:
+        logger.warning("%s still cannot be written: %s", folder / STATUS, error)
+        return status
 
 
 def log_tail(folder: Path) -> tuple[str, ...]:

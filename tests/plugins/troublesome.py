@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,6 +63,29 @@ class Sleeping(Inpainter):
         return image
 
 
+class Blank(Inpainter):
+    """Fills holes with what is no number, in the second picture of a batch only."""
+
+    name = "blank"
+
+    def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
+        filled = torch.full_like(image, 0.5)
+        filled[1, 0, 3, 4] = float("nan")
+        return filled
+
+
+class Leaking(Inpainter):
+    """Holds on to all it ever allocates, some 400 MiB a second."""
+
+    name = "leaking"
+
+    def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
+        held = []
+        while True:
+            held.append(torch.ones(5 * 2**20))
+            time.sleep(0.05)
+
+
 class _Painter(TrainableInpainter):
     """One convolution from the visible pixels and the hole to a picture."""
 
@@ -88,6 +112,11 @@ class Dawdling(_Painter):
 
     name = "dawdling"
 
+    def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
+        if not self.training:
+            time.sleep(0.4)
+        return super().inpaint(image, known)
+
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         time.sleep(0.05)
         # Noise drawn from torch's own generator: resuming must restore its state, too.
@@ -100,3 +129,24 @@ class Diverging(_Painter):
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         return {"nan": super().loss(batch, step)["l1"] * float("nan")}
+
+
+class Stumbling(_Painter):
+    """Raises at its third step for as long as there is a file where ``TROUBLE`` says."""
+
+    name = "stumbling"
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        if step == 2 and Path(os.environ["TROUBLE"]).exists():
+            raise ArithmeticError(f"stumbled at step {step}")
+        return super().loss(batch, step)
+
+
+class Bulky(_Painter):
+    """Has weights that no disk of a few MiB holds."""
+
+    name = "bulky"
+
+    def __init__(self, params, scale) -> None:
+        super().__init__(params, scale)
+        self.ballast = nn.Parameter(torch.zeros(4 * 2**20))

@@ -52,11 +52,12 @@ def test_report_writes_every_kind_of_file(bench: MakeBench, tmp_path: Path) -> N
         keep_samples(made.cells[-1].folder, (1, 2, 3))
     make_training_log(made.cells[0].folder)
     out = tmp_path / "out"
-    for stale in ("tables/orl-400.md", "plots/photos-230-fid.svg", "gallery/celeba-999.png"):
-        (out / stale).parent.mkdir(parents=True)
+    killed = ("tables/.photos-230.md.k3j2_x9a.md", ".report.html.k3j2_x9a.html")
+    for stale in ("tables/orl-400.md", "plots/photos-230-fid.svg", "gallery/celeba-999.png", *killed):
+        (out / stale).parent.mkdir(parents=True, exist_ok=True)
         (out / stale).write_bytes(b"of an earlier report")
     paths = build_report(made.stored(), out)
-    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} - {".report.lock"}
     assert written == {
         "report.html",
         "gallery/photos-230.png",

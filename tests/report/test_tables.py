@@ -135,9 +135,9 @@ def test_a_failed_cell_is_a_visible_hole_with_its_cause(bench: MakeBench) -> Non
     for table in dataset_tables(Analysis(made.stored()), "photos-230"):
         for panel in table.panels:
             (hole,) = [row for row in panel.rows if row.label == "telea"]
-            assert [cell.text for cell in hole.cells] == ["NaN loss", *[NOTHING] * (len(table.columns) - 1)]
+            assert [cell.text for cell in hole.cells] == ["not a number", *[NOTHING] * (len(table.columns) - 1)]
             assert hole.note == 1
-        assert table.footnotes == ("telea, seed 0: NaN loss: loss l1 is NaN at iteration 340.",)
+        assert table.footnotes == ("telea, seed 0: not a number: loss l1 is NaN at iteration 340.",)
 
 
 def test_a_failed_seed_is_named_beside_the_mean_of_the_others(bench: MakeBench) -> None:

@@ -1,6 +1,6 @@
 """A data set, a suite and methods small enough to run whole grids in tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse = Image.fromarray(generator.integers(0, 256, (5, 5, 3), dtype=np.uint8))
         coarse.resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number:02d}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def half_written() -> Callable[[Path], list[Path]]:
+    """Lists what is left below a folder of files that were being written: hidden, and not a lock."""
+
+    def found(root: Path) -> list[Path]:
+        return [path for path in root.rglob(".*") if path.is_file() and path.suffix != ".lock" and path.name != ".lock"]
+
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -76,9 +76,10 @@ def test_cells_that_were_ended_from_outside_are_tried_again_by_themselves(run, s
     assert len(run(methods=["raising"]).started) == 1
 
 
-def test_the_debug_executor_refuses_a_timeout(run):
-    with pytest.raises(RunError, match="in_process"):
-        run(timeout=5.0)
+def test_the_debug_executor_refuses_limits_that_it_cannot_keep(run):
+    for limit in ({"timeout": 5.0}, {"memory_limit": 500.0}):
+        with pytest.raises(RunError, match="in_process"):
+            run(**limit)
 
 
 def test_a_second_run_in_the_same_root_is_refused_while_the_first_lasts(run, tmp_path):

@@ -22,6 +22,9 @@ class Execution:
         jobs: cells at a time.
         threads: torch threads of each.
         timeout: seconds of wall time for one attempt at a cell; None is without limit.
+        memory_limit: MiB of resident memory for one cell and what it starts; None is without limit. It is watched from
+            outside ten times a second: a limit on addresses, which the system could enforce, would count what torch
+            and CUDA reserve and never touch. A cell that outruns the watch meets the system's own limit.
         precision: arithmetic of forward passes.
         checkpoint_seconds: wall time between training checkpoints.
         devices: indices of the GPUs to spread cells over; empty on the CPU.
@@ -30,6 +33,7 @@ class Execution:
     jobs: int = 1
     threads: int = 1
     timeout: float | None = None
+    memory_limit: float | None = None
     precision: Precision = "auto"
     checkpoint_seconds: float = 60.0
     devices: tuple[int, ...] = ()

@@ -1,5 +1,6 @@
 """The process of one cell: ``gainbench cell``, started by the local executor and seldom by hand."""
 
+import contextlib
 import json
 import logging
 import os
@@ -74,5 +75,7 @@ class _ProgressNote:
             return
         self._written = time.monotonic()
         temporary = self._path.with_name(f".{self._path.name}.new")
-        temporary.write_text(json.dumps(vars(progress)), encoding="utf-8")
-        temporary.replace(self._path)
+        # A disk too full for a note of progress may yet hold the result; whatever else is wrong shows there.
+        with contextlib.suppress(OSError):
+            temporary.write_text(json.dumps(vars(progress)), encoding="utf-8")
+            temporary.replace(self._path)

@@ -18,10 +18,10 @@ class InProcessExecutor:
         """Run the cells; see :class:`gainbench.run.executors.Executor`.
 
         Raises:
-            RunError: a timeout was asked for, which only a process of its own can keep.
+            RunError: a limit on time or memory was asked for, which only a process of its own can keep.
         """
-        if execution.timeout is not None:
-            raise RunError("the in_process executor cannot stop a cell that takes too long; use the local one")
+        if execution.timeout is not None or execution.memory_limit is not None:
+            raise RunError("the in_process executor cannot stop a cell that takes too long or too much; use local")
         return [self._one(spec, root, execution, watch) for spec in specs]
 
     def _one(self, spec: CellSpec, root: Path, execution: Execution, watch: Watch) -> CellStatus:

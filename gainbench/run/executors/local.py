@@ -3,21 +3,23 @@
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
+
+import psutil
 
 from gainbench.atomic import write_json
 from gainbench.run.executors import Execution, Watch, kept_settings
-from gainbench.run.layout import LOG, PROGRESS, SPEC, cell_folder
-from gainbench.run.status import CellStatus, begin, end, read_progress, read_status
+from gainbench.run.layout import LOG, PROGRESS, SPEC, cell_folder, remove_partial
+from gainbench.run.signals import signals_ignored, signals_interrupt
+from gainbench.run.status import CellStatus, Ending, begin, end, read_progress, read_status
 from gainbench.spec import CellSpec
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,9 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 5.0
 """How long a process may take to end by itself before it is killed."""
+
+LEAST_ROOM = 64 * 1024
+"""Bytes of free disk below which not even a status fits with certainty."""
 
 
 @dataclass
@@ -34,7 +39,7 @@ class _Child:
     Attributes:
         place: the cell's place among the specs.
         slot: which of the jobs' places it takes; decides the GPU.
-        expired: whether it was ended for taking too long.
+        verdict: the state and cause it was ended with for taking more time or memory than it may.
     """
 
     place: int
@@ -43,7 +48,7 @@ class _Child:
     folder: Path
     process: subprocess.Popen[bytes]
     begun: float = field(default_factory=time.monotonic)
-    expired: bool = False
+    verdict: tuple[Ending, str] | None = None
 
 
 class LocalExecutor:
@@ -54,21 +59,26 @@ class LocalExecutor:
         waiting = deque(enumerate(specs))
         statuses: dict[int, CellStatus] = {}
         children: list[_Child] = []
-        with _signals_interrupt():
+        with signals_interrupt():
             try:
                 while waiting or children:
                     while waiting and len(children) < execution.jobs:
                         place, spec = waiting.popleft()
                         slot = min(set(range(execution.jobs)) - {child.slot for child in children})
-                        children.append(_start(place, slot, spec, root, execution))
-                        watch(spec, read_status(children[-1].folder), None)
+                        try:
+                            children.append(_start(place, slot, spec, root, execution))
+                        except OSError as error:
+                            statuses[place] = _not_started(cell_folder(root, spec), error)
+                            watch(spec, statuses[place], None)
+                        else:
+                            watch(spec, read_status(children[-1].folder), None)
                     time.sleep(POLL_SECONDS)
                     for child in list(children):
                         if child.process.poll() is None:
                             self._supervise(child, execution, watch)
                         else:
                             children.remove(child)
-                            statuses[child.place] = _concluded(child, execution)
+                            statuses[child.place] = _concluded(child)
                             watch(child.spec, statuses[child.place], None)
             except BaseException:
                 _end_all(children)
@@ -76,8 +86,8 @@ class LocalExecutor:
         return [statuses[place] for place in range(len(specs))]
 
     def _supervise(self, child: _Child, execution: Execution, watch: Watch) -> None:
-        if execution.timeout is not None and time.monotonic() - child.begun > execution.timeout:
-            child.expired = True
+        child.verdict = _overspent(child, execution)
+        if child.verdict is not None:
             _stop([child])
         elif (progress := read_progress(child.folder)) is not None:
             status = read_status(child.folder)
@@ -109,6 +119,38 @@ def _start(place: int, slot: int, spec: CellSpec, root: Path, execution: Executi
     return _Child(place, slot, spec, folder, process)
 
 
+def _not_started(folder: Path, error: OSError) -> CellStatus:
+    """A full disk, a folder that may not be written or a system out of processes is one cell's failure, not the run's.
+
+    What cannot be noted in the folder is told by the run alone.
+    """
+    return end(folder, "failed", cause=f"it could not be started: {error}")
+
+
+def _overspent(child: _Child, execution: Execution) -> tuple[Ending, str] | None:
+    if execution.timeout is not None and time.monotonic() - child.begun > execution.timeout:
+        return "timeout", (
+            f"took longer than {execution.timeout:g} s; its checkpoint is kept: run again with a larger --timeout"
+        )
+    if execution.memory_limit is not None and (used := _resident_mib(child.process.pid)) > execution.memory_limit:
+        return "killed", (
+            f"used {used:.0f} MiB of memory, more than the {execution.memory_limit:g} allowed; its checkpoint is kept: "
+            "run again with a larger --memory-limit"
+        )
+    return None
+
+
+def _resident_mib(pid: int) -> float:
+    """Resident memory of a process and of all that it started, in MiB; pages that they share count for each."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_info().rss
+    return total / 2**20
+
+
 def _environment(threads: int, slot: int, execution: Execution) -> dict[str, str]:
     environment = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
@@ -117,29 +159,34 @@ def _environment(threads: int, slot: int, execution: Execution) -> dict[str, str
     return environment
 
 
-def _concluded(child: _Child, execution: Execution) -> CellStatus:
+def _concluded(child: _Child) -> CellStatus:
     """The final status of a process that ended: its own word, or what its end says."""
     _signal(child, signal.SIGKILL)  # whatever the cell started and left behind
-    _close(child)
+    _put_away(child)
     code = child.process.returncode
     status = read_status(child.folder)
     if status.state not in {"running", "interrupted"}:
         return status
-    if child.expired:
-        cause = f"took longer than {execution.timeout:g} s; its checkpoint is kept: run again with a larger --timeout"
-        return end(child.folder, "timeout", cause=cause)
+    if child.verdict is not None:
+        state, cause = child.verdict
+        return end(child.folder, state, cause=cause)
     if code < 0:
         name = signal.Signals(-code).name
         hint = "; if nobody did, the system may have run out of memory (try fewer --jobs)" if name == "SIGKILL" else ""
         return end(child.folder, "killed", cause=f"its process was ended by {name}{hint}", signal=name)
-    return end(child.folder, "failed", cause=f"its process ended with code {code} and without a result")
+    full = "; there is no room left on its disk" if _is_full(child.folder) else ""
+    return end(child.folder, "failed", cause=f"its process ended with code {code} and without a result{full}")
+
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < LEAST_ROOM
 
 
 def _end_all(children: list[_Child]) -> None:
-    with _signals_ignored():
+    with signals_ignored():
         _stop(children)
         for child in children:
-            _close(child)
+            _put_away(child)
             if read_status(child.folder).state in {"running", "interrupted"}:
                 end(child.folder, "interrupted", cause="the run was interrupted; run again to go on")
 
@@ -160,37 +207,9 @@ def _signal(child: _Child, number: signal.Signals) -> None:
         os.killpg(child.process.pid, number)
 
 
-def _close(child: _Child) -> None:
+def _put_away(child: _Child) -> None:
+    """Close the pipe of a process that is gone, and delete what it was writing when it went."""
     if child.process.stdin is not None:
         child.process.stdin.close()
-
-
-def _handled() -> list[signal.Signals]:
-    if threading.current_thread() is not threading.main_thread():
-        return []  # only the main thread may set handlers; elsewhere the caller owns the signals
-    return [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a run as Ctrl-C does: through KeyboardInterrupt, so that children are ended first."""
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, interrupt) for number in _handled()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _signals_ignored() -> Iterator[None]:
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _handled()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with contextlib.suppress(OSError):
+        remove_partial(child.folder)

@@ -11,10 +11,11 @@ import time
 import psutil
 import pytest
 
+from gainbench.atomic import write_json
 from gainbench.run.executors import Execution, kept_settings
-from gainbench.run.executors.local import LocalExecutor
+from gainbench.run.executors.local import LocalExecutor, _resident_mib
 from gainbench.run.layout import cell_folder
-from gainbench.run.status import begin, end, log_tail, read_status
+from gainbench.run.status import begin, end, log_tail, read_progress, read_status
 from gainbench.spec import CellSpec, MaskSpec, MethodSpec, Scale
 
 
@@ -50,6 +51,61 @@ def test_a_cell_that_takes_too_long_is_ended_and_says_so(nothing_left, spec, tmp
     assert [status.state for status in statuses] == ["timeout"]
     assert "longer than 0.3 s" in statuses[0].cause
     assert read_status(cell_folder(tmp_path, spec)) == statuses[0]
+
+
+def test_a_cell_that_takes_too_much_memory_is_ended_and_says_so(nothing_left, spec, tmp_path):
+    # Python alone takes more than a MiB, long before torch is loaded.
+    (status,) = LocalExecutor().execute([spec], tmp_path, Execution(memory_limit=1.0), silent)
+    assert status.state == "killed"
+    assert "more than the 1 allowed" in status.cause
+    assert "--memory-limit" in status.cause
+
+
+def test_the_memory_of_what_a_process_started_counts():
+    hold = "import time; held = bytearray(200 * 2**20); print(flush=True); time.sleep(60)"
+    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {hold!r}]); time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        parent.stdout.readline()
+        assert 200 < _resident_mib(parent.pid) < 300
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+        parent.wait()
+    assert _resident_mib(parent.pid) == 0
+
+
+def test_a_cell_whose_folder_cannot_be_made_fails_alone(nothing_left, spec, tmp_path):
+    other = spec.model_copy(update={"seed": 1})
+    # The folder's parents cannot be made either: a file stands in their place.
+    blocked = cell_folder(tmp_path, spec)
+    blocked.parent.mkdir(parents=True)
+    blocked.touch()
+    statuses = LocalExecutor().execute([spec, other], tmp_path, Execution(timeout=0.3), silent)
+    assert [status.state for status in statuses] == ["failed", "timeout"]
+    assert f"could not be started: [Errno 17] File exists: '{blocked}'" in statuses[0].cause
+
+
+def test_a_note_of_progress_that_cannot_be_read_is_none(tmp_path):
+    for content in ("", "[]", '{"what": 1}', "null"):
+        (tmp_path / "progress.json").write_text(content)
+        assert read_progress(tmp_path) is None
+
+
+def test_where_room_is_short_a_status_takes_that_of_the_progress(spec, tmp_path, monkeypatch):
+    folder = cell_folder(tmp_path, spec)
+    begin(folder, pid=os.getpid(), threads=1, precision="fp32", counted=True)
+    (folder / "progress.json").write_text("{}")
+    (folder / "log.txt").write_text("the last words")
+    written = write_json
+
+    def short_of_room(path, value):
+        if (folder / "progress.json").exists():
+            raise OSError(28, "No space left on device")
+        written(path, value)
+
+    monkeypatch.setattr("gainbench.run.status.write_json", short_of_room)
+    assert end(folder, "failed", cause="by a test").log_tail == ()
+    assert (read_status(folder).state, read_status(folder).cause) == ("failed", "by a test")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
