@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -139,7 +139,9 @@ class Suite(StrictModel):
     seeds: tuple[int, ...] = (0,)
     scale: str = "auto"
     iterations: int | None = Field(default=None, ge=0, description="overrides the scale's training budget")
-    samples: int = Field(default=4, ge=0, description="test pictures whose outputs are kept as PNG, per cell")
+    samples: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        default=4, description="test pictures whose outputs are kept as PNG, per cell; or all"
+    )
 
     @field_validator("methods")
     @classmethod

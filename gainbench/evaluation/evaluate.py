@@ -117,7 +117,8 @@ def evaluate_method(
     images = _images_of_rows(pictures, pairing)
     panel = open_panel(metrics, device, size=pictures.size)
     stream = _Stream(method, pictures, pairing, images, batch=batch, device=device, precision=precision)
-    writer = SampleWriter(pairing.table, samples, samples_dir) if samples and samples_dir else None
+    photographs = [pictures.photographs[image] for image in images]
+    writer = SampleWriter(pairing.table, photographs, samples, samples_dir) if samples and samples_dir else None
     collected = _Collected(len(images), panel, device)
     for chunk in _chunks(stream.completed(progress), METRIC_BATCH):
         collected.add(chunk)

@@ -1,5 +1,9 @@
-"""Outputs kept as pictures for the gallery: all rows of a few images, the same images for every method."""
+"""Outputs kept as pictures: all rows of some images, the same images for every method.
 
+The gallery shows them, and the folders are what ``gainbench evaluate`` reads: one name a row in each.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,27 +12,32 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from gainbench.atomic import atomic_path, write_json
+from gainbench.atomic import atomic_path, write_json, write_text
 
 INDEX = "samples.json"
 
+PHOTOGRAPHS = "photographs.csv"
+
 
 class SampleWriter:
-    """Writes ``<row>-completed.png``, ``<row>-original.png``, ``<row>-known.png`` and, at the end, ``samples.json``.
+    """Writes ``completed/<row>.png``, ``original/<row>.png``, ``hole/<row>.png``; at the end, what each row is.
 
-    On disk a hole is white. The images are spread evenly over the pairing, so that they depend on nothing but it.
+    On disk a hole is white. ``samples.json`` lists the rows, ``photographs.csv`` the photograph of each name. The images
+    are spread evenly over the pairing, so that they depend on nothing but it.
 
     Args:
         table: the pairing's table: columns image_id, bin, border.
+        photographs: the photograph of each of its rows.
         count: how many images to keep.
         folder: where to; created if need be.
     """
 
-    def __init__(self, table: pd.DataFrame, count: int, folder: Path) -> None:
+    def __init__(self, table: pd.DataFrame, photographs: Sequence[str], count: int, folder: Path) -> None:
         images = list(dict.fromkeys(table["image_id"]))
         places = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
         self._kept = {images[place] for place in places}
         self._table = table
+        self._photographs = photographs
         self._folder = folder
         self._records: dict[int, dict[str, Any]] = {}
 
@@ -48,8 +57,12 @@ class SampleWriter:
             return
         hole = np.where(known, 0, 255).astype(np.uint8)
         files = {}
-        for kind, picture in (("completed", completed), ("original", original), ("known", hole)):
-            files[kind] = f"{row:05d}-{kind}.png"
+        for kind, sub, picture in (
+            ("completed", "completed", completed),
+            ("original", "original", original),
+            ("known", "hole", hole),
+        ):
+            files[kind] = f"{sub}/{row:05d}.png"
             with atomic_path(self._folder / files[kind]) as temporary:
                 Image.fromarray(picture).save(temporary, format="PNG")
         self._records[row] = {
@@ -62,4 +75,8 @@ class SampleWriter:
 
     def close(self) -> None:
         """Write the index of what was kept, in the pairing's order."""
-        write_json(self._folder / INDEX, [self._records[row] for row in sorted(self._records)])
+        rows = sorted(self._records)
+        write_json(self._folder / INDEX, [self._records[row] for row in rows])
+        listed = pd.DataFrame({"name": [f"{row:05d}" for row in rows], "photograph": [self._photographs[row] for row in rows]})
+        write_text(self._folder / PHOTOGRAPHS, listed.to_csv(index=False))
+

@@ -36,6 +36,9 @@ HATCH = ((150, 150, 150), (200, 200, 200))
 STRIPE = 6
 """Width of a stripe in pixels of the sheet."""
 
+SHEET_PICTURES = 8
+"""Pictures on one sheet, each under all its holes."""
+
 INDEX = "samples.json"
 
 Pixels = NDArray[np.uint8]
@@ -103,7 +106,7 @@ def contact_sheet(
     if not publishable(analysis, dataset):
         return None
     cells = first_cells(analysis, dataset)
-    listed = {method: _samples(cell) for method, cell in cells.items()}
+    listed = {method: _files(cell) for method, cell in cells.items()}
     kept = [method for method in analysis.methods if listed.get(method)]
     shown = [method for method in kept if methods is None or method in methods]
     if not shown:
@@ -111,10 +114,10 @@ def contact_sheet(
     # What all of them kept, whichever are asked for: sheets of some methods show the same pictures.
     common = set.intersection(*(set(listed[method]) for method in kept))
     order = {bin_: place for place, bin_ in enumerate(analysis.bins(dataset))}
-    samples = sorted(common, key=lambda sample: (order.get(sample.bin, len(order)), sample))
+    samples = _of_few_pictures(sorted(common, key=lambda sample: (order.get(sample.bin, len(order)), sample)))
     if one_a_bin:
         samples = _one_a_bin(samples)
-    rows = [_pictures(sample, [cells[method] for method in shown]) for sample in samples]
+    rows = [_pictures([(cells[method], listed[method][sample]) for method in shown]) for sample in samples]
     image = _laid_out(rows, ["input", *shown, "original"], [_row_label(sample) for sample in samples], side)
     return Sheet(dataset, tuple(shown), tuple(samples), next(iter(cells.values())).spec.seed, image)
 
@@ -141,15 +144,24 @@ def first_cells(analysis: Analysis, dataset: str) -> dict[str, StoredCell]:
     return cells
 
 
-def _samples(cell: StoredCell) -> list[Sample]:
+def _files(cell: StoredCell) -> dict[Sample, dict[str, str]]:
+    """What a cell kept: each row's files, relative to its folder of samples, by what they show."""
     path = cell.folder / SAMPLES / INDEX
     if not path.is_file():
-        return []
+        return {}
     try:
         records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return [Sample(one["bin"], one["row"], one["image_id"], one["border"]) for one in records]
+        return {Sample(one["bin"], one["row"], one["image_id"], one["border"]): one["files"] for one in records}
     except (ValueError, KeyError, TypeError) as error:
         raise ReportError(f"{path} cannot be read ({error}); run the cell again") from error
+
+
+def _of_few_pictures(samples: Sequence[Sample]) -> list[Sample]:
+    """Those of a few pictures, spread evenly: a suite may have kept all of them."""
+    pictures = sorted({sample.image_id for sample in samples})
+    places = np.linspace(0, len(pictures) - 1, min(SHEET_PICTURES, len(pictures))).round().astype(int)
+    shown = {pictures[place] for place in places}
+    return [sample for sample in samples if sample.image_id in shown]
 
 
 def _one_a_bin(samples: Sequence[Sample]) -> list[Sample]:
@@ -161,15 +173,16 @@ def _one_a_bin(samples: Sequence[Sample]) -> list[Sample]:
     return list(chosen.values())
 
 
-def _pictures(sample: Sample, cells: Sequence[StoredCell]) -> tuple[Pixels, list[Pixels]]:
+def _pictures(kept: Sequence[tuple[StoredCell, dict[str, str]]]) -> tuple[Pixels, list[Pixels]]:
     """The hole, and what stands in the row: the original for the input, the outputs, the original."""
-    original = _read(cells[0], sample, "original", "RGB")
-    outputs = [_read(cell, sample, "completed", "RGB") for cell in cells]
-    return _read(cells[0], sample, "known", "L"), [original, *outputs, original]
+    first, files = kept[0]
+    original = _read(first, files["original"], "RGB")
+    outputs = [_read(cell, files["completed"], "RGB") for cell, files in kept]
+    return _read(first, files["known"], "L"), [original, *outputs, original]
 
 
-def _read(cell: StoredCell, sample: Sample, what: str, mode: str) -> Pixels:
-    path = cell.folder / SAMPLES / f"{sample.row:05d}-{what}.png"
+def _read(cell: StoredCell, name: str, mode: str) -> Pixels:
+    path = cell.folder / SAMPLES / name
     try:
         with Image.open(path) as opened:
             return np.asarray(opened.convert(mode))

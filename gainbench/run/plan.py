@@ -239,8 +239,14 @@ def _cell(
         masks=suite.masks,
         mask_hash=protocol.hash,
         metrics=suite.metrics,
-        samples=suite.samples,
+        samples=_kept_pictures(suite, dataset, scale),
     )
+
+
+def _kept_pictures(suite: Suite, dataset: Dataset, scale: Scale) -> int:
+    if suite.samples == "all":
+        return len(dataset.pictures("test", scale.size, scale.test_pictures))
+    return suite.samples
 
 
 def _record(dataset: Dataset, path: Path | None) -> DatasetRecord:

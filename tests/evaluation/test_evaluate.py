@@ -261,10 +261,15 @@ def test_samples_are_kept_with_all_their_rows_and_an_index(pictures, tmp_path):
         (8, "p0/4"),
         (9, "p0/4"),
     ]
-    assert {path.name for path in (tmp_path / "samples").iterdir()} == {
+    folder = tmp_path / "samples"
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {
         "samples.json",
-        *(f"{row:05d}-{kind}.png" for row in (0, 1, 8, 9) for kind in ("completed", "original", "known")),
+        "photographs.csv",
+        *(f"{kind}/{row:05d}.png" for row in (0, 1, 8, 9) for kind in ("completed", "original", "hole")),
     }
+    assert (folder / "photographs.csv").read_text() == (
+        "name,photograph\n00000,p0-0\n00001,p0-0\n00008,p0-2\n00009,p0-2\n"
+    )
     record = index[3]
     assert (record["bin"], record["border"]) == ("0.2-0.3", pairs.table["border"][9])
     read = {kind: np.array(Image.open(tmp_path / "samples" / name)) for kind, name in record["files"].items()}

@@ -8,7 +8,7 @@ from PIL import Image
 
 from gainbench.errors import ReportError
 from gainbench.report.analysis import Analysis
-from gainbench.report.gallery import GAP, HEADER, MARGIN, contact_sheet, publishable, write_gallery
+from gainbench.report.gallery import GAP, HEADER, MARGIN, SHEET_PICTURES, contact_sheet, publishable, write_gallery
 from gainbench.spec import BINS, bin_label
 
 from .conftest import Bench, make_rows
@@ -27,10 +27,11 @@ def keep_samples(folder: Path, colour: tuple[int, int, int], pictures: int = 2) 
         bin_ = bin_label(BINS[row % len(BINS)])
         hole = np.zeros((SIDE, SIDE), np.uint8)
         hole[:, : SIDE // 2] = 255
-        Image.new("RGB", (SIDE, SIDE), (0, 0, 10 * row)).save(samples / f"{row:05d}-original.png")
-        Image.fromarray(hole).save(samples / f"{row:05d}-known.png")
-        Image.new("RGB", (SIDE, SIDE), colour).save(samples / f"{row:05d}-completed.png")
-        files = {what: f"{row:05d}-{what}.png" for what in ("original", "known", "completed")}
+        files = {"original": f"original/{row}.png", "known": f"hole/{row}.png", "completed": f"completed/{row}.png"}
+        shown = Image.new("RGB", (SIDE, SIDE), (0, 0, 10 * row)), Image.fromarray(hole)
+        for name, picture in zip(files.values(), (*shown, Image.new("RGB", (SIDE, SIDE), colour)), strict=True):
+            (samples / name).parent.mkdir(exist_ok=True)
+            picture.save(samples / name)
         records.append({"row": row, "image_id": image_id, "bin": bin_, "border": "clear", "files": files})
     (samples / "samples.json").write_text(json.dumps(records))
 
@@ -123,9 +124,19 @@ def test_no_kept_outputs_no_sheet(bench: MakeBench) -> None:
     assert contact_sheet(Analysis(made.stored()), "photos-230") is None
 
 
+def test_where_all_outputs_were_kept_a_few_pictures_are_shown(bench: MakeBench) -> None:
+    made = bench().done("gain", make_rows(0.0, 0, metrics=["psnr_rgb"], photographs=12))
+    keep_samples(made.cells[-1].folder, (1, 2, 3), pictures=12)
+    sheet = contact_sheet(Analysis(made.stored()), "photos-230")
+    assert sheet is not None
+    shown = [sample.image_id for sample in sheet.samples]
+    assert len(shown) == SHEET_PICTURES * len(BINS)
+    assert {"000/0", "011/0"} <= set(shown)
+
+
 def test_a_lost_file_is_named(sampled: Bench) -> None:
-    (sampled.cells[0].folder / "samples" / "00003-completed.png").unlink()
-    with pytest.raises(ReportError, match=r"00003-completed\.png is missing or damaged"):
+    (sampled.cells[0].folder / "samples" / "completed" / "3.png").unlink()
+    with pytest.raises(ReportError, match=r"completed/3\.png is missing or damaged"):
         contact_sheet(Analysis(sampled.stored()), "photos-230")
 
 

@@ -125,6 +125,18 @@ def test_samples_are_kept_for_as_many_pictures_as_asked(planned, tmp_path):
     assert len({sample["image_id"] for sample in listed}) == 1
 
 
+def test_all_samples_are_those_of_every_test_picture(planned, tmp_path):
+    spec = planned("steady", tmp_path, samples="all")
+    assert spec.samples == 3
+    run_cell(spec, tmp_path)
+    folder = cell_folder(tmp_path, spec) / "samples"
+    names = [f"{row:05d}.png" for row in range(6)]
+    assert all([path.name for path in sorted((folder / sub).iterdir())] == names for sub in ("completed", "hole"))
+    photographs = pd.read_csv(folder / "photographs.csv", dtype=str)
+    rows = pd.read_parquet(cell_folder(tmp_path, spec) / "rows.parquet")
+    assert photographs["photograph"].tolist() == rows["photograph"].tolist()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
