@@ -25,6 +25,7 @@ class MetricInfo:
         reference: what the tests compare the values with.
         asset: name of the weights the metric needs, or None.
         smallest: side in pixels below which a picture does not hold the metric's window.
+        hole: whether the metric looks at the hole, and so needs to be told where it is.
     """
 
     id: str
@@ -35,6 +36,7 @@ class MetricInfo:
     reference: str
     asset: str | None = None
     smallest: int = 1
+    hole: bool = False
 
 
 _TABLE = (
@@ -53,6 +55,7 @@ _TABLE = (
         "picture",
         "l1_mean over the hole's pixels only; 0 where there is no hole",
         "numpy",
+        hole=True,
     ),
     MetricInfo(
         "l1_rel",
@@ -88,6 +91,7 @@ _TABLE = (
         "LPIPS v0.1 with the AlexNet trunk, input in [-1, 1] at the pictures' own size",
         "lpips 0.1.4",
         asset="lpips-alexnet",
+        smallest=31,
     ),
     MetricInfo(
         "lpips_vgg",
@@ -97,6 +101,7 @@ _TABLE = (
         "LPIPS v0.1 with the VGG16 trunk, input in [-1, 1] at the pictures' own size",
         "lpips 0.1.4",
         asset="lpips-vgg16",
+        smallest=16,
     ),
     MetricInfo(
         "seam_rgb",
@@ -106,6 +111,7 @@ _TABLE = (
         "100 / 255 * mean absolute difference, completed against original, of the first differences between each known "
         "pixel and its 4-neighbour in the hole; 0 where there is no rim",
         "numpy",
+        hole=True,
     ),
     MetricInfo(
         "grad_l1_hole",
@@ -115,6 +121,7 @@ _TABLE = (
         "100 / 255 * mean absolute difference in the hole of the gray picture's central differences in x and y "
         "(gray .299 R + .587 G + .114 B, replicate border); 0 where there is no hole",
         "numpy",
+        hole=True,
     ),
     MetricInfo(
         "grad_angle_hole",
@@ -124,6 +131,7 @@ _TABLE = (
         "angle in [0, 180] between the two gray gradients, mean over the hole weighted by the original's magnitude; a "
         "completed gradient of zero counts as 90, an original without any gradient in the hole gives 0",
         "numpy",
+        hole=True,
     ),
     MetricInfo(
         "edge_f1_hole",
@@ -133,6 +141,7 @@ _TABLE = (
         "F1 of the Canny edges (gray, Gaussian sigma 1, thresholds 50 and 150, L2 norm) in the hole; an edge pixel is "
         "found if the other picture has one within 1 px (8 neighbours); 1 where neither picture has an edge there",
         "numpy",
+        hole=True,
     ),
     MetricInfo(
         "fid",
@@ -206,6 +215,7 @@ _TABLE = (
         "picture",
         "100 * sum |a - b| / (3 * hole pixels + 1e-12), hole only, pictures in [0, 1]",
         "worked example",
+        hole=True,
     ),
     MetricInfo(
         "legacy_lama_ssim",

@@ -58,13 +58,24 @@ def check_triple(completed: Pictures, original: Pictures, known: Known) -> None:
     """Refuse pictures or holes that cannot be compared.
 
     Raises:
-        EvaluationError: pictures as in :func:`check_pair`; ``known`` not bool (N, H, W) of the pictures' size.
+        EvaluationError: pictures as in :func:`check_pair`; ``known`` not bool (N, H, W) of the pictures' size; a
+            picture that differs from its original at known pixels and nowhere in its hole, as an inverted ``known``
+            makes it look.
     """
     check_pair(completed, original)
     if not isinstance(known, np.ndarray) or known.dtype != np.bool_:
         raise EvaluationError(f"known must be bool, True = known, found {describe(known)}")
     if known.shape != completed.shape[:3]:
         raise EvaluationError(f"known must have the shape {completed.shape[:3]}, found {known.shape}")
+    changed = (completed != original).any(axis=3)
+    reversed_rows = (changed & known).any(axis=(1, 2)) & ~(changed & ~known).any(axis=(1, 2)) & ~known.all(axis=(1, 2))
+    if reversed_rows.any():
+        row = int(reversed_rows.argmax())
+        raise EvaluationError(
+            f"picture {row} differs from its original at {int(changed[row].sum())} known pixels and nowhere in its hole "
+            f"of {int((~known[row]).sum())}: is known inverted? It must be True where pixels are known, and completed "
+            "pictures keep known pixels as they are"
+        )
 
 
 def check_features(features: NDArray[np.floating[Any]], name: str) -> None:

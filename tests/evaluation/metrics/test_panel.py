@@ -22,6 +22,7 @@ def test_every_metric_of_the_catalogue_is_computed_here_and_nothing_else():
     pictures = [*panel_module._WHOLE, *panel_module._HOLE, *panel_module._LPIPS]
     assert sorted(pictures) == sorted(info.id for info in METRICS.values() if info.per == "picture")
     assert sorted(panel_module._SETS) == sorted(info.id for info in METRICS.values() if info.per == "set")
+    assert {info.id for info in METRICS.values() if info.hole} == {*panel_module._HOLE}
     assert {info.id for info in METRICS.values() if info.asset} == {*panel_module._LPIPS, *panel_module._SETS}
 
 
@@ -64,7 +65,7 @@ def test_a_metric_whose_window_does_not_fit_is_missing_and_says_the_sizes():
     assert "at least 51 px, these have 48" in panel.missing["legacy_edgeconnect_ssim"]
 
 
-@pytest.mark.parametrize("metric", [info.id for info in METRICS.values() if info.smallest > 1])
+@pytest.mark.parametrize("metric", [info.id for info in METRICS.values() if info.smallest > 1 and not info.asset])
 def test_the_smallest_side_is_the_one_that_the_metric_still_takes(metric):
     smallest = METRICS[metric].smallest
     function = panel_module._WHOLE[metric]
@@ -90,3 +91,14 @@ def test_shared_originals_are_embedded_once_and_give_the_same_values(monkeypatch
     assert embedded == [1, 1, 1]
     assert len(panel._embedded["lpips_alex"]) <= 2
     assert (np.concatenate(parts) == Lpips("alex", CPU)(completed, original)).all()
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("metric", panel_module._LPIPS)
+def test_the_smallest_side_is_the_one_that_the_network_still_takes(metric):
+    smallest = METRICS[metric].smallest
+    completed, original, _ = rows(3, 1, size=smallest)
+    network = Lpips(panel_module._LPIPS[metric], CPU)
+    assert np.isfinite(network(completed, original)).all()
+    with pytest.raises(RuntimeError, match="Output size is too small"):
+        network(completed[:, 1:], original[:, 1:])
