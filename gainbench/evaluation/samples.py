@@ -77,6 +77,7 @@ class SampleWriter:
         """Write the index of what was kept, in the pairing's order."""
         rows = sorted(self._records)
         write_json(self._folder / INDEX, [self._records[row] for row in rows])
-        listed = pd.DataFrame({"name": [f"{row:05d}" for row in rows], "photograph": [self._photographs[row] for row in rows]})
+        listed = pd.DataFrame(
+            {"name": [f"{row:05d}" for row in rows], "photograph": [self._photographs[row] for row in rows]}
+        )
         write_text(self._folder / PHOTOGRAPHS, listed.to_csv(index=False))
-
