@@ -22,8 +22,8 @@ PHOTOGRAPHS = "photographs.csv"
 class SampleWriter:
     """Writes ``completed/<row>.png``, ``original/<row>.png``, ``hole/<row>.png``; at the end, what each row is.
 
-    On disk a hole is white. ``samples.json`` lists the rows, ``photographs.csv`` the photograph of each name. The images
-    are spread evenly over the pairing, so that they depend on nothing but it.
+    On disk a hole is white. ``samples.json`` lists the rows, ``photographs.csv`` the photograph of each name. The
+    images are spread evenly over the pairing, so that they depend on nothing but it.
 
     Args:
         table: the pairing's table: columns image_id, bin, border.
