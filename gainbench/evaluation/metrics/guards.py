@@ -73,8 +73,8 @@ def check_triple(completed: Pictures, original: Pictures, known: Known) -> None:
         row = int(reversed_rows.argmax())
         raise EvaluationError(
             f"picture {row} differs from its original at {int(changed[row].sum())} known pixels and nowhere in its "
-            f"hole of {int((~known[row]).sum())}: is known inverted? It must be True where pixels are known, and completed "
-            "pictures keep known pixels as they are"
+            f"hole of {int((~known[row]).sum())}: is known inverted? It must be True where pixels are known, and "
+            "completed pictures keep known pixels as they are"
         )
 
 
