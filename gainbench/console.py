@@ -1,34 +1,32 @@
-"""How verbs speak to a person: tables, progress and errors. Imports no torch, decides nothing."""
+"""How verbs speak: tables and sentences for a person, one JSON value for a program. Loads no torch, decides nothing."""
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
-
-from gainbench.run.executors import Execution
-from gainbench.run.layout import LOG, cell_folder
-from gainbench.run.status import CellProgress, CellStatus, read_progress
-from gainbench.run.store import StoredCell
-from gainbench.spec import CellSpec
 
 if TYPE_CHECKING:
     from gainbench.run.grid import SuiteRun
     from gainbench.run.plan import Plan
+    from gainbench.run.store import StoredCell
+    from gainbench.spec import CellSpec
 
-# Labels such as gain[guidance=canny] look like rich's markup, so markup is off everywhere. Where output goes to a file
-# or another program, lines are as long as they need to be.
-out = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 10_000)
-err = Console(markup=False, highlight=False, stderr=True)
+LINE_SECONDS = 30.0
+"""Where there is no terminal, the wall time between two lines about the same work."""
+
+UNBOUNDED = 10_000
+"""Columns of a line that goes to a file or another program: as long as it needs to be."""
 
 STYLES = {
     "done": "green",
+    "passed": "green",
     "running": "cyan",
     "failed": "red",
     "nan": "red",
@@ -38,8 +36,33 @@ STYLES = {
     "pending": "yellow",
 }
 
-LINE_SECONDS = 30.0
-"""Where there is no terminal, the wall time between two lines about the same running cell."""
+
+def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    # Labels such as gain[guidance=canny] look like rich's markup, so markup is off everywhere.
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        markup=False, highlight=False, stderr=stderr, quiet=quiet, width=None if stream.isatty() else UNBOUNDED
+    )
+
+
+out = _console()
+err = _console(stderr=True)
+
+
+def behave(*, quiet: bool = False, as_json: bool = False) -> None:
+    """Set the manner of the verb that is about to speak; each verb that has the options calls it first.
+
+    Args:
+        quiet: nothing but errors, and what is wrong at the end.
+        as_json: standard output is for one JSON value; what a person reads goes to standard error.
+    """
+    global out, err
+    out, err = _console(stderr=as_json, quiet=quiet), _console(stderr=True)
+
+
+def tell(value: Any) -> None:
+    """Print one JSON value to standard output, for a program."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
 def fail(message: str) -> None:
@@ -47,9 +70,14 @@ def fail(message: str) -> None:
     err.print(f"error: {message}", style="bold red", soft_wrap=True)
 
 
-def say(message: str, style: str | None = None) -> None:
-    """Print a line, however long."""
-    out.print(message, style=style, soft_wrap=True)
+def warn(message: str, style: str | None = "red") -> None:
+    """Print to standard error what even a quiet verb must not keep to itself."""
+    err.print(message, style=style, soft_wrap=True)
+
+
+def say(message: str, style: str | None = None, *, whole: bool = False) -> None:
+    """Print a line; a terminal breaks it between words, or nowhere if it is ``whole``, as a path is to be copied."""
+    out.print(message, style=style, soft_wrap=whole or not out.is_terminal)
 
 
 def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
@@ -60,20 +88,34 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, title: 
     out.print(table)
 
 
-def show_report(tables: Iterable[RenderableType], html: Path, files: int) -> None:
-    """Print the main tables, which are marked up, and where the report lies."""
+def show_report(tables: Iterable[RenderableType], places: dict[str, str]) -> None:
+    """Print the main tables, which are marked up, and where everything lies.
+
+    Args:
+        tables: what ``gainbench.report.render.console`` makes.
+        places: what -> where, the most wanted last, as that is what a terminal shows longest.
+    """
     for table in tables:
-        Console(highlight=False, width=out.width).print(table)
-    say(f"report: {html} ({files} tables, plots and galleries beside it)", "bold")
+        # A console of its own, with markup; its lines are as wide as those of the other.
+        marked_up = Console(highlight=False, file=out.file, width=out.width, quiet=out.quiet)
+        marked_up.print(table)
+    widest = max(map(len, places))
+    for what, where in places.items():
+        say(f"{what.ljust(widest)}  {where}", "bold" if what == "report" else None, whole=True)
 
 
-def cell_name(spec: CellSpec) -> str:
+def cell_name(spec: "CellSpec") -> str:
     """A cell as progress and statuses name it."""
     return f"{spec.dataset} {spec.method.label} seed {spec.seed}"
 
 
-def show_plan(plan: "Plan") -> None:
-    """Print what a run would do, cell by cell."""
+def show_plan(plan: "Plan", expected: Sequence[str] = ()) -> None:
+    """Print what a run would do, cell by cell.
+
+    Args:
+        plan: the resolved suite and how far each cell is.
+        expected: sentences about the time it would take.
+    """
     resolved, scale = plan.resolved, plan.resolved.scale
     say(f"{resolved.suite.name}: {resolved.suite.question}", "bold")
     say(f"scale {scale.name}: {scale.size} px, batch {scale.batch}, {scale.iterations} training iterations")
@@ -84,18 +126,20 @@ def show_plan(plan: "Plan") -> None:
         say(f"note: {note}", "yellow")
     show_table(
         ("data set", "method", "seed", "key", "stage", "last attempt"),
-        [(*_named(cell.spec), cell.spec.key[:8], cell.stage, cell.stored.status.state) for cell in plan.cells],
+        [(*named(cell.spec), cell.spec.key[:8], cell.stage, cell.stored.status.state) for cell in plan.cells],
     )
     say(", ".join(f"{count} {stage}" for stage, count in plan.counts().items()))
+    for sentence in expected:
+        say(sentence)
 
 
-def show_statuses(title: str, cells: Sequence[StoredCell]) -> None:
+def show_statuses(title: str, cells: "Sequence[StoredCell]") -> None:
     """Print how every cell of a suite stands, and why those that are not done are not."""
     show_table(
         ("data set", "method", "seed", "state", "attempts", "seconds", "remark"),
         [
             (
-                *_named(cell.spec),
+                *named(cell.spec),
                 cell.status.state,
                 str(cell.status.attempts),
                 f"{cell.status.seconds:.0f}",
@@ -107,91 +151,44 @@ def show_statuses(title: str, cells: Sequence[StoredCell]) -> None:
     )
 
 
-def _remark(cell: StoredCell) -> str:
+def _remark(cell: "StoredCell") -> str:
+    from gainbench.run.status import read_progress
+
     progress = read_progress(cell.folder) if cell.status.state == "running" else None
     return cell.status.cause if progress is None else f"{progress.what} {progress.done} of {progress.total}"
 
 
 def show_unfinished(run: "SuiteRun") -> None:
-    """Print the cells that are not done, the ends of their logs, and what to do."""
+    """Print the cells that are not done, the ends of their logs, and what to do; to standard error, however quiet."""
+    from gainbench.run.layout import LOG, cell_folder
+
     started = {spec.key for spec in run.started}
     for spec, status in run.unfinished:
-        say(f"{cell_name(spec)}: {status.state}: {status.cause}", "red")
+        warn(f"{cell_name(spec)}: {status.state}: {status.cause}")
         for line in status.log_tail[-5:] if spec.key in started else ():
-            say(f"    {line}", "dim")
-        say(f"    log: {cell_folder(run.plan.root, spec) / LOG}", "dim")
+            warn(f"    {line}", "dim")
+        warn(f"    log: {cell_folder(run.plan.root, spec) / LOG}", "dim")
     left = [status for spec, status in run.unfinished if spec.key not in started]
     if left:
-        say(f"{len(left)} failed before and are not tried again; --retry failed tries them", "yellow")
+        warn(f"{len(left)} failed before and are not tried again; --retry failed tries them", "yellow")
 
 
-class RunDisplay:
-    """Follows a run: bars on a terminal, plain lines elsewhere. A context manager, and a ``RunWatch``."""
+def show_environment(found: dict[str, Any]) -> None:
+    """Print what computes, a line a fact; nested values are indented."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            say(f"{name.replace('_', ' ')}:")
+            widest = max(map(len, value), default=0)
+            for part, content in value.items():
+                say(f"  {part.ljust(widest)}  {_fact(content)}")
+        else:
+            say(f"{name.replace('_', ' ')}: {_fact(value)}")
 
-    def __init__(self) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=out,
-            transient=True,
-            disable=not out.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._spoken: dict[str, float] = {}
-        self._count = self._ended = 0
-        self._all: TaskID | None = None
 
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._bars.stop()
-
-    def planned(self, plan: "Plan", started: Sequence[CellSpec], execution: Execution) -> None:
-        """Say how much there is to do."""
-        self._count = len(started)
-        done = plan.counts()["done"]
-        say(f"{plan.resolved.folder_name}: {len(plan.cells)} cells, {done} done already, {len(started)} to run")
-        for note in (*plan.resolved.narrowed, *plan.resolved.footnotes):
-            say(f"note: {note}", "yellow")
-        if started:
-            say(f"{min(execution.jobs, len(started))} at a time, {execution.threads} threads each")
-            self._all = self._bars.add_task("cells", total=len(started))
-        elif done == len(plan.cells):
-            say("nothing was left to do", "green")
-
-    def cell(self, spec: CellSpec, status: CellStatus, progress: CellProgress | None) -> None:
-        """Say that a cell started, moved on or ended."""
-        if status.state == "running":
-            self._running(spec, progress)
-            return
-        self._ended += 1
-        if (task := self._tasks.pop(spec.key, None)) is not None:
-            self._bars.remove_task(task)
-        if self._all is not None:
-            self._bars.update(self._all, completed=self._ended)
-        cause = f": {status.cause}" if status.cause else ""
-        line = f"[{self._ended}/{self._count}] {cell_name(spec)}: {status.state} in {status.seconds:.1f} s{cause}"
-        say(line, STYLES.get(status.state))
-
-    def _running(self, spec: CellSpec, progress: CellProgress | None) -> None:
-        if spec.key not in self._tasks:
-            self._tasks[spec.key] = self._bars.add_task(f"{cell_name(spec)}: starting", total=None)
-            if not out.is_terminal:
-                say(f"{cell_name(spec)}: started")
-                self._spoken[spec.key] = time.monotonic()
-        if progress is None:
-            return
-        description = f"{cell_name(spec)}: {progress.what}"
-        self._bars.update(self._tasks[spec.key], description=description, completed=progress.done, total=progress.total)
-        if not out.is_terminal and time.monotonic() - self._spoken[spec.key] > LINE_SECONDS:
-            say(f"{description} {progress.done} of {progress.total}")
-            self._spoken[spec.key] = time.monotonic()
+def _fact(value: Any) -> str:
+    if value is None:
+        return "none"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 class Counter:
@@ -221,5 +218,6 @@ class Counter:
             self._spoken = time.monotonic()
 
 
-def _named(spec: CellSpec) -> tuple[str, str, str]:
+def named(spec: "CellSpec") -> tuple[str, str, str]:
+    """Data set, method and seed of a cell as tables print them."""
     return spec.dataset, spec.method.label, str(spec.seed)

@@ -26,6 +26,29 @@ class Listing(NamedTuple):
     rows: Sequence[tuple[str, ...]]
 
 
+def as_records(listing: Listing) -> list[dict[str, str]]:
+    """A listing for a program: one object a row, headers as keys with ``_`` for spaces."""
+    keys = [header.replace(" ", "_") for header in listing.headers]
+    return [dict(zip(keys, row, strict=True)) for row in listing.rows]
+
+
+def methods_records(entries: "Iterable[Entry]") -> list[dict[str, Any]]:
+    """Every method for a program: its options with defaults and descriptions, or the reason why it is broken."""
+    return [
+        {
+            "method": entry.name,
+            "from": entry.source,
+            "revision": entry.method.revision if entry.method is not None else None,
+            "broken": entry.problem or None,
+            "options": {
+                name: {"default": _plain(field), "description": field.description or ""}
+                for name, field in (entry.method.Params.model_fields if entry.method is not None else {}).items()
+            },
+        }
+        for entry in entries
+    ]
+
+
 def methods_listing(entries: "Iterable[Entry]") -> Listing:
     """Every method with its options, or the reason why it is broken."""
     rows = []
@@ -46,6 +69,12 @@ def _default(field: Any) -> str:
     if field.default_factory is not None:
         return str(field.default_factory())
     return "(required)" if field.default is PydanticUndefined else str(field.default)
+
+
+def _plain(field: Any) -> Any:
+    """A default as JSON has it; a text where JSON has no such value."""
+    value = field.default_factory() if field.default_factory is not None else field.default
+    return value if value is None or isinstance(value, bool | int | float | str) else _default(field)
 
 
 def suites_listing() -> Listing:

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gainbench import completion
 from gainbench.errors import AssetError, SpecError
+from gainbench.spec import nearest
 
 ROOT = Path("results/runs")
 
@@ -39,20 +41,69 @@ class Listed(StrEnum):
     readings = "readings"
 
 
-SuiteOption = Annotated[str, typer.Option("--suite", help="a shipped suite (see `list suites`) or a .yaml file")]
-ScaleOption = Annotated[str | None, typer.Option(help="tiny, cpu, gpu, full, or auto: gpu with CUDA, else cpu")]
+def one_of(choices: type[StrEnum], option: str) -> dict[str, Any]:
+    """The arguments of an option or argument that takes one of a few words; a wrong one is met with the nearest.
+
+    Args:
+        choices: the words.
+        option: what messages call it.
+    """
+    words = [str(choice) for choice in choices]
+
+    def parsed(text: str) -> StrEnum:
+        if text not in words:
+            raise SpecError(f"{option} {text!r}: no such choice; {nearest(text, words)}")
+        return choices(text)
+
+    return {
+        "parser": parsed,
+        "metavar": f"[{'|'.join(words)}]",
+        "autocompletion": lambda incomplete: [word for word in words if word.startswith(incomplete)],
+    }
+
+
+SuiteOption = Annotated[
+    str,
+    typer.Option(
+        "--suite", autocompletion=completion.suites, help="a shipped suite (see `list suites`) or a .yaml file"
+    ),
+]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option(autocompletion=completion.scale_names, help="tiny, cpu, gpu, full, or auto: gpu with CUDA, else cpu"),
+]
 IterationsOption = Annotated[int | None, typer.Option(min=0, help="training budget instead of the scale's")]
-MethodsOption = Annotated[list[str] | None, typer.Option(help="only these, as in gain,gain[guidance=canny]")]
-DatasetsOption = Annotated[list[str] | None, typer.Option(help="only these, separated by commas")]
+MethodsOption = Annotated[
+    list[str] | None,
+    typer.Option(autocompletion=completion.methods, help="only these, as in gain,gain[guidance=canny]"),
+]
+DatasetsOption = Annotated[
+    list[str] | None, typer.Option(autocompletion=completion.datasets, help="only these, separated by commas")
+]
 SeedsOption = Annotated[str | None, typer.Option(help="instead of the suite's, separated by commas")]
-DataOption = Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="where a data set of yours lies")]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PATH", autocompletion=completion.dataset_paths, help="where a data set of yours lies"),
+]
 PluginOption = Annotated[Path | None, typer.Option(metavar="FILE", help="a Python file whose methods join the suite")]
 RootOption = Annotated[Path, typer.Option("--out", metavar="ROOT", help="the results root")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="refuse data sets with files that cannot be used")]
-ArithmeticOption = Annotated[Arithmetic, typer.Option(help="arithmetic of forward passes")]
+ArithmeticOption = Annotated[
+    Arithmetic, typer.Option(help="arithmetic of forward passes", **one_of(Arithmetic, "--precision"))
+]
 CheckpointOption = Annotated[float, typer.Option(min=0.0, help="wall time between training checkpoints")]
 FidOption = Annotated[Path | None, typer.Option(metavar="FILE", help="pytorch-fid's Inception weights")]
 AssetsOption = Annotated[Path | None, typer.Option(metavar="FOLDER", help="your own weights and photographs")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="say only what is wrong")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="one JSON value on standard output, for a program; all else on standard error")
+]
+PlannedArgument = Annotated[
+    str | None,
+    typer.Argument(
+        autocompletion=completion.planned_suites, help="as in smoke-tiny; may be left out if ROOT holds one suite"
+    ),
+]
 
 
 def selection(  # noqa: PLR0917 - the verbs' options, in the verbs' order
@@ -83,6 +134,11 @@ def split_labels(texts: list[str] | None) -> list[str] | None:
     """Methods or data sets: split at commas outside of square brackets, which belong to a method's options."""
     parts = [part.strip() for text in texts or () for part in re.split(r",(?![^\[]*\])", text)]
     return [part for part in parts if part] or None
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """Names as in ``psnr_rgb,l1_hole``; None for none at all."""
+    return [part.strip() for part in text.split(",") if part.strip()] or None if text is not None else None
 
 
 def seed_numbers(text: str | None) -> list[int] | None:

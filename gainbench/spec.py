@@ -36,9 +36,23 @@ def bin_label(bounds: tuple[float, float]) -> str:
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A half sentence for error messages: the closest valid name if there is one, then all of them."""
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = f"did you mean {close!r}? " if (close := _closest(name, names)) else ""
     return f"{hint}Valid: {', '.join(names) if names else 'none'}."
+
+
+def _closest(name: str, names: list[str]) -> str | None:
+    """The name that was probably meant: written almost so, or the only one whose first word is or begins so."""
+    letters = {candidate.casefold(): candidate for candidate in names}
+    if close := difflib.get_close_matches(name.casefold(), letters, n=1, cutoff=0.5):
+        return letters[close[0]]
+    first_words = {folded: re.split(r"[^a-z0-9]", folded)[0] for folded in letters}
+    near = difflib.get_close_matches(name.casefold(), first_words.values(), n=1)
+    begun = [
+        candidate
+        for folded, candidate in letters.items()
+        if first_words[folded] in near or (name and folded.startswith(name.casefold()))
+    ]
+    return begun[0] if len(begun) == 1 else None
 
 
 class StrictModel(BaseModel):
@@ -264,6 +278,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         if problem["type"] == "extra_forbidden":
             valid = _fields_at(model, problem["loc"][:-1])
             sentences.append(f"unknown key {place!r}; {nearest(str(problem['loc'][-1]), valid)}")
+        elif problem["type"] == "literal_error":
+            choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+            sentences.append(f"{place}: no such value {problem['input']!r}; {nearest(str(problem['input']), choices)}")
         else:
             sentences.append(f"{place or 'value'}: {problem['msg']} (found {problem['input']!r})")
     return "; ".join(sentences)

@@ -1,5 +1,6 @@
 """The command line as a person meets it: quick help, lists, and errors without a traceback."""
 
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gainbench.cli import app, application, main
+from gainbench.errors import GainbenchError
 
 RUNNER = CliRunner()
 
@@ -97,7 +99,78 @@ def test_options_that_cannot_be_read_are_explained(options, message):
     assert message in str(done.exception)
 
 
-def test_env_says_what_computes():
+def test_env_says_what_computes_and_where_caches_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAINBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "something").write_bytes(bytes(3 * 2**20))
     done = RUNNER.invoke(app, ["env"])
     assert done.exit_code == 0
-    assert all(word in done.output for word in ['"torch"', '"device"', '"precision"', '"commit"'])
+    assert all(f"\n{word}: " in done.output for word in ("device", "precision", "commit", "threads"))
+    found = json.loads(RUNNER.invoke(app, ["env", "--json"]).stdout)
+    assert {"torch", "numpy", "gainbench"} <= found["packages"].keys()
+    assert found["caches"]["folder"] == str(tmp_path / "cache")
+    assert found["caches"]["size_mb"] == 3.0
+    assert found["caches"]["at_hand"] == []
+    assert "lpips-alexnet" in found["caches"]["to_fetch"]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["list", "suites"], {"suites": "smoke", "scales": "tiny"}),
+        (["list", "datasets"], {None: "celeba-999"}),
+        (["list", "masks"], {None: "irregular-v1"}),
+        (["list", "metrics"], {None: "psnr_rgb"}),
+        (["list", "methods"], {None: "telea"}),
+        (["assets", "list"], {None: "lpips-alexnet"}),
+    ],
+)
+def test_lists_are_json_for_programs(words, names):
+    done = RUNNER.invoke(app, [*words, "--json"])
+    told = json.loads(done.stdout)
+    for part, name in names.items():
+        assert name in [next(iter(record.values())) for record in (told if part is None else told[part])]
+    assert next(iter(names.values())) in done.stderr  # what a person reads
+
+
+def test_options_of_a_method_keep_their_type_in_json():
+    told = json.loads(RUNNER.invoke(app, ["list", "methods", "--json"]).stdout)
+    gain = next(entry for entry in told if entry["method"] == "gain")
+    assert gain["options"]["attention"]["default"] is True
+    assert gain["options"]["delta"]["default"] == 0.4
+    assert gain["broken"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["plan", "--suite", "smoek"], "did you mean 'smoke'"),
+        (["plan", "--suite", "smoke", "--scale", "tyni"], "did you mean 'tiny'"),
+        (["plan", "--suite", "smoke", "--methods", "gian"], "did you mean 'gain'"),
+        (["plan", "--suite", "smoke", "--methods", "gain[guidance=cany]"], "did you mean 'canny'"),
+        (["plan", "--suite", "smoke", "--methods", "gain[guidanc=canny]"], "did you mean 'guidance'"),
+        (["plan", "--suite", "smoke", "--datasets", "orl"], "did you mean 'orl-400'"),
+        (["plan", "--suite", "smoke", "--data", "foldr=x"], "did you mean 'folder'"),
+        (["run", "--suite", "smoke", "--precision", "fp23"], "did you mean 'fp32'"),
+        (["run", "--suite", "smoke", "--retry", "faild"], "did you mean 'failed'"),
+        (["list", "metric"], "did you mean 'metrics'"),
+        (["list", "masks", "--stats", "irregular"], "did you mean 'irregular-v1'"),
+        (["assets", "verify", "hed"], "did you mean 'hed-bsds500'"),
+    ],
+)
+def test_a_name_that_is_unknown_is_met_with_the_nearest(words, hint):
+    done = RUNNER.invoke(app, words)
+    assert isinstance(done.exception, GainbenchError)
+    assert hint in str(done.exception)
+
+
+def test_a_verb_that_is_unknown_is_met_with_the_nearest():
+    done = RUNNER.invoke(app, ["raport"])
+    assert done.exit_code == 2
+    assert "report" in done.stderr
+
+
+def test_every_verb_is_there():
+    listed = RUNNER.invoke(app, ["--help"]).output
+    verbs = ("run", "plan", "status", "report", "compare", "list", "check", "inpaint", "explain", "assets", "env")
+    assert [verb for verb in verbs if f"\n  {verb} " not in listed] == []

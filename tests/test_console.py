@@ -1,42 +1,25 @@
-"""What a person sees: labels as they are written, bars on a terminal, lines elsewhere, one line for every end."""
+"""What a person sees: labels as they are written, lines that can be copied, and nothing where quiet was asked for."""
 
 import io
-from collections import Counter
-from types import SimpleNamespace
+import json
 
 import pytest
 from rich.console import Console
 
 from gainbench import console
-from gainbench.run.executors import Execution
-from gainbench.run.status import CellProgress, CellStatus
-from gainbench.spec import CellSpec, MaskSpec, MethodSpec, Scale
-
-
-def cell(method: str) -> CellSpec:
-    return CellSpec(
-        dataset="folder",
-        manifest_hash="m" * 32,
-        method=MethodSpec.parse(method),
-        revision=1,
-        seed=0,
-        scale=Scale(name="tiny", size=64, base=8, batch=8, iterations=3, test_pictures=40),
-        masks=MaskSpec(),
-        mask_hash="h" * 32,
-        metrics=("l1_mean",),
-    )
-
-
-def planned(cells: list[CellSpec], done: int) -> SimpleNamespace:
-    resolved = SimpleNamespace(folder_name="little-tiny", narrowed=("methods left out: telea",), footnotes=())
-    return SimpleNamespace(resolved=resolved, cells=cells, counts=lambda: Counter(done=done, new=len(cells) - done))
 
 
 @pytest.fixture(params=[True, False], ids=["terminal", "file"])
 def shown(request, monkeypatch):
-    out = Console(file=io.StringIO(), force_terminal=request.param, width=150, markup=False, highlight=False)
+    out = Console(file=io.StringIO(), force_terminal=request.param, width=60, markup=False, highlight=False)
     monkeypatch.setattr(console, "out", out)
     return out
+
+
+@pytest.fixture
+def manner():
+    yield console.behave
+    console.behave()
 
 
 def test_labels_are_not_taken_for_markup(shown):
@@ -45,34 +28,38 @@ def test_labels_are_not_taken_for_markup(shown):
     assert all(label in text for label in ("gain[guidance=canny]", "[red]", "[bold]"))
 
 
-def test_a_run_is_followed_to_its_end(shown):
-    specs = [cell("gain[guidance=canny]"), cell("telea")]
-    display = console.RunDisplay()
-    with display:
-        display.planned(planned(specs, done=0), specs, Execution(jobs=2, threads=1))
-        for spec in specs:
-            display.cell(spec, CellStatus(state="running"), None)
-            display.cell(spec, CellStatus(state="running"), CellProgress("training", 1, 3))
-        display.cell(specs[0], CellStatus(state="done", seconds=2.0), None)
-        display.cell(specs[1], CellStatus(state="killed", seconds=1.0, cause="ended by SIGKILL"), None)
-    text = shown.file.getvalue()
-    assert "2 cells, 0 done already, 2 to run" in text
-    assert "methods left out: telea" in text
-    assert text.count("[1/2] folder gain[guidance=canny] seed 0: done in 2.0 s") == 1
-    assert text.count("[2/2] folder telea seed 0: killed in 1.0 s: ended by SIGKILL") == 1
+def test_paths_stay_in_one_piece_and_sentences_break_between_words(shown):
+    path = "/a/very/long/path" * 6
+    console.show_report([], {"report": path})
+    assert path in shown.file.getvalue()
+    console.say("word " * 30)
+    lines = [line for line in shown.file.getvalue().splitlines() if line.startswith("word")]
+    assert len(lines) == (3 if shown.is_terminal else 1)
 
 
-def test_when_all_is_done_it_says_so(shown):
-    specs = [cell("telea")]
-    display = console.RunDisplay()
-    with display:
-        display.planned(planned(specs, done=1), [], Execution())
-    assert "nothing was left to do" in shown.file.getvalue()
+def test_a_quiet_verb_says_only_what_is_wrong(manner, capsys):
+    manner(quiet=True)
+    console.say("all is well")
+    console.show_table(("a",), [("b",)])
+    console.show_report(["marked"], {"report": "somewhere"})
+    console.warn("gain: killed")
+    console.fail("no such suite")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == ["gain: killed", "error: no such suite"]
 
 
-def test_failed_cells_that_are_left_alone_are_no_nothing_to_do(shown):
-    specs = [cell("telea"), cell("gain")]
-    display = console.RunDisplay()
-    with display:
-        display.planned(planned(specs, done=1), [], Execution())
-    assert "nothing was left to do" not in shown.file.getvalue()
+def test_standard_output_is_for_the_program_where_json_is_asked_for(manner, capsys):
+    manner(as_json=True)
+    console.say("2 cells")
+    console.show_report(["[bold]table[/bold]"], {"report": "somewhere"})
+    console.tell({"name": "é", "value": None})
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"name": "é", "value": None}
+    assert [line.split() for line in said.err.splitlines()] == [["2", "cells"], ["table"], ["report", "somewhere"]]
+
+
+def test_a_value_that_json_has_not_is_refused(capsys):
+    with pytest.raises(ValueError, match="JSON"):
+        console.tell({"value": float("nan")})
+    assert capsys.readouterr().out == ""

@@ -5,14 +5,22 @@ from typing import Annotated
 
 import typer
 
-from gainbench import console
+from gainbench import completion, console
 from gainbench.cli.application import app
-from gainbench.options import Arithmetic, ArithmeticOption, PluginOption
+from gainbench.options import Arithmetic, ArithmeticOption, JsonOption, PluginOption, QuietOption
 
 
 @app.command()
-def check(method: Annotated[str, typer.Argument(help="NAME, NAME[option=value] or a plugin file")]) -> None:
+def check(
+    method: Annotated[
+        str, typer.Argument(autocompletion=completion.one_method, help="NAME, NAME[option=value] or a plugin file")
+    ],
+    *,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Hold a method to its contract; exit code 1 if it breaks it."""
+    console.behave(quiet=quiet, as_json=as_json)
     from gainbench.run.check import check_method
 
     verdicts = check_method(method)
@@ -20,6 +28,14 @@ def check(method: Annotated[str, typer.Argument(help="NAME, NAME[option=value] o
         ("", "behaviour", "found"),
         [("passed" if verdict.passed else "failed", verdict.behaviour, verdict.detail) for verdict in verdicts],
     )
+    if quiet:
+        for verdict in verdicts:
+            if not verdict.passed:
+                console.warn(f"failed: {verdict.behaviour}: {verdict.detail}")
+    if as_json:
+        from gainbench.machine import verdicts_record
+
+        console.tell(verdicts_record(verdicts))
     raise typer.Exit(0 if all(verdict.passed for verdict in verdicts) else 1)
 
 
@@ -39,13 +55,18 @@ def new_method(
 
 @app.command()
 def explain(
-    method: Annotated[str, typer.Argument(help="gain, or gain[option=value]")],
+    method: Annotated[str, typer.Argument(autocompletion=completion.one_method, help="gain, or gain[option=value]")],
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="a picture")],
     mask: Annotated[Path, typer.Argument(metavar="MASK", help="of the same size, white = hole")],
     *,
     weights: Annotated[Path, typer.Option(metavar="CELL|FILE", help="a trained cell's folder, or its weights")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="gets an SVG and a PNG")] = Path("results/explained"),
-    scale: Annotated[str | None, typer.Option(help="what weights were trained at that lie in no cell's folder")] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=completion.scale_names, help="what weights were trained at that lie in no cell's folder"
+        ),
+    ] = None,
     invert_masks: Annotated[
         bool | None, typer.Option("--invert-masks/--no-invert-masks", help="black is the hole / white is, even if most")
     ] = None,
@@ -59,7 +80,7 @@ def explain(
         method, image, mask, weights=weights, scale=scale, invert_masks=invert_masks, precision=precision.value
     )
     for path in write_explanation(explanation, out):
-        console.say(str(path))
+        console.say(str(path), whole=True)
 
 
 @app.command()
@@ -68,11 +89,19 @@ def inpaint(
     image: Annotated[Path, typer.Option(metavar="FILE|FOLDER", help="a picture, or a folder of them")],
     mask: Annotated[Path, typer.Option(metavar="FILE|FOLDER", help="white = hole; or a folder, paired by name")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="gets a PNG for every picture")],
-    method: Annotated[str | None, typer.Option(help="NAME or NAME[option=value]; default the cell's")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(autocompletion=completion.one_method, help="NAME or NAME[option=value]; default the cell's"),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="CELL|FILE", help="a trained cell's folder, or its weights.safetensors")
     ] = None,
-    scale: Annotated[str | None, typer.Option(help="what weights were trained at that lie in no cell's folder")] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=completion.scale_names, help="what weights were trained at that lie in no cell's folder"
+        ),
+    ] = None,
     plugin: PluginOption = None,
     tile: Annotated[
         int | None, typer.Option(min=16, metavar="PX", help="pictures with longer sides go through in tiles")
@@ -81,8 +110,11 @@ def inpaint(
         bool | None, typer.Option("--invert-masks/--no-invert-masks", help="black is the hole / white is, even if most")
     ] = None,
     precision: ArithmeticOption = Arithmetic.auto,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Fill holes in pictures of your own, of any size; exit code 1 ... 100: so many could not be filled."""
+    console.behave(quiet=quiet, as_json=as_json)
     from gainbench.run.inpaint import inpaint as fill
 
     with console.Counter("pictures") as counter:
@@ -101,6 +133,10 @@ def inpaint(
         )
     unfilled = [item for item in done if item.output is None]
     for item in unfilled:
-        console.say(f"not filled: {item.problem}", "red")
-    console.say(f"{len(done) - len(unfilled)} of {len(done)} pictures filled, in {out}")
+        console.warn(f"not filled: {item.problem}")
+    console.say(f"{len(done) - len(unfilled)} of {len(done)} pictures filled, in {out}", whole=True)
+    if as_json:
+        from gainbench.machine import filled_record
+
+        console.tell(filled_record(done))
     raise typer.Exit(min(len(unfilled), 100))

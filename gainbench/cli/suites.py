@@ -1,12 +1,12 @@
 """Verbs of suites: run, plan, status, report, compare."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gainbench import console
-from gainbench.cli.application import INTERRUPTED, app
+from gainbench import completion, console
+from gainbench.cli.application import app
 from gainbench.options import (
     ROOT,
     Arithmetic,
@@ -17,8 +17,11 @@ from gainbench.options import (
     DatasetsOption,
     FidOption,
     IterationsOption,
+    JsonOption,
     MethodsOption,
+    PlannedArgument,
     PluginOption,
+    QuietOption,
     Retry,
     RootOption,
     ScaleOption,
@@ -26,9 +29,14 @@ from gainbench.options import (
     StrictOption,
     SuiteOption,
     job_count,
+    one_of,
     provide,
     selection,
+    split_names,
 )
+
+if TYPE_CHECKING:
+    from gainbench.report import ReportPaths
 
 
 @app.command()
@@ -48,39 +56,44 @@ def run(
     memory_limit: Annotated[float | None, typer.Option(min=0.0, help="MiB of resident memory for one cell")] = None,
     precision: ArithmeticOption = Arithmetic.auto,
     checkpoint_seconds: CheckpointOption = 60.0,
-    retry: Annotated[Retry, typer.Option(help="failed: also run what raised or diverged before")] = Retry.interrupted,
+    retry: Annotated[
+        Retry, typer.Option(help="failed: also run what raised or diverged before", **one_of(Retry, "--retry"))
+    ] = Retry.interrupted,
     wait: Annotated[float, typer.Option(min=0.0, help="seconds to wait for another run in ROOT")] = 0.0,
+    forecast: Annotated[
+        bool, typer.Option(help="before it starts, time a few iterations of what no earlier cell tells about")
+    ] = True,
     fid_weights: FidOption = None,
     assets_dir: AssetsOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
     root: RootOption = ROOT,
 ) -> None:
     """Train and evaluate what is not done yet, then build the report. Run again to go on."""
+    console.behave(quiet=quiet, as_json=as_json)
     provide(fid_weights, assets_dir)
+    from gainbench.machine import run_record
     from gainbench.run.grid import run_suite
-    from gainbench.run.signals import signals_interrupt
+    from gainbench.run_display import RunDisplay
 
-    display = console.RunDisplay()
-    try:
-        with signals_interrupt():
-            with display:
-                ran = run_suite(
-                    suite,
-                    root=root,
-                    **selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict),
-                    jobs=job_count(jobs),
-                    timeout=timeout,
-                    memory_limit=memory_limit,
-                    precision=precision.value,
-                    checkpoint_seconds=checkpoint_seconds,
-                    retry=retry.value,
-                    wait=wait,
-                    watch=display,
-                )
-            _build_report(ran.plan.root, ran.plan.resolved.folder_name)
-    except KeyboardInterrupt:
-        console.fail("interrupted; finished cells are kept, the same command goes on where this one stopped")
-        raise typer.Exit(INTERRUPTED) from None
+    with RunDisplay(timing=forecast and not quiet) as display:
+        ran = run_suite(
+            suite,
+            root=root,
+            **selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict),
+            jobs=job_count(jobs),
+            timeout=timeout,
+            memory_limit=memory_limit,
+            precision=precision.value,
+            checkpoint_seconds=checkpoint_seconds,
+            retry=retry.value,
+            wait=wait,
+            watch=display,
+        )
+    paths = _build_report(ran.plan.root, ran.plan.resolved.folder_name)
     console.show_unfinished(ran)
+    if as_json:
+        console.tell(run_record(ran, paths))
     raise typer.Exit(min(len(ran.unfinished), 100))
 
 
@@ -96,61 +109,102 @@ def plan(
     data: DataOption = None,
     plugin: PluginOption = None,
     strict: StrictOption = False,
+    jobs: Annotated[str, typer.Option(help="as `run` takes it; matters to --forecast alone")] = "auto",
+    forecast: Annotated[
+        bool, typer.Option("--forecast", help="time a few iterations of what no earlier cell tells about")
+    ] = False,
     fid_weights: FidOption = None,
     assets_dir: AssetsOption = None,
+    as_json: JsonOption = False,
     root: RootOption = ROOT,
 ) -> None:
-    """Show the cells of a suite and how far each is; writes nothing."""
+    """Show the cells of a suite, how far each is and how long a run would take; writes nothing."""
+    console.behave(as_json=as_json)
     provide(fid_weights, assets_dir)
+    from gainbench.machine import plan_record
+    from gainbench.run.grid import would_start
     from gainbench.run.plan import plan_suite
+    from gainbench.run_display import forecast_told
 
     chosen = selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict)
-    console.show_plan(plan_suite(suite, root=root, **chosen))
+    resolved = plan_suite(suite, root=root, **chosen)
+    expected = forecast_told(root, *would_start(resolved, job_count(jobs)), timing=forecast)
+    console.show_plan(resolved, expected.sentences())
+    if as_json:
+        console.tell(plan_record(resolved, expected))
 
 
 @app.command()
-def status(
-    suite: Annotated[str | None, typer.Argument(help="as in smoke-tiny; default all of ROOT")] = None,
-    *,
-    root: RootOption = ROOT,
-) -> None:
+def status(suite: PlannedArgument = None, *, as_json: JsonOption = False, root: RootOption = ROOT) -> None:
     """Show how every cell of a planned suite stands, and why those that are not done are not."""
+    console.behave(as_json=as_json)
+    from gainbench.machine import status_record
     from gainbench.run.store import read_cells, read_suite, stored_suites
 
     names: list[str | None] = [suite] if suite else [*stored_suites(root)]
-    for name in names or [None]:
-        resolved = read_suite(root, name)
-        console.show_statuses(resolved.folder_name, read_cells(root, resolved))
+    suites = [read_suite(root, name) for name in names or [None]]
+    cells = {resolved.folder_name: read_cells(root, resolved) for resolved in suites}
+    for name, stored in cells.items():
+        console.show_statuses(name, stored)
+    if as_json:
+        console.tell(status_record(cells))
 
 
 @app.command()
 def report(
-    suite: Annotated[str | None, typer.Argument(help="as in smoke-tiny; may be left out if ROOT has one")] = None,
+    suite: PlannedArgument = None,
     *,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
     root: RootOption = ROOT,
 ) -> None:
     """Build tables, plots, gallery and report.html from stored results; computes nothing."""
-    _build_report(root, suite)
+    console.behave(quiet=quiet, as_json=as_json)
+    paths = _build_report(root, suite)
+    if as_json:
+        from gainbench.machine import report_record
+
+        console.tell(report_record(paths))
 
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="a suite's folder such as results/runs/smoke-tiny, or a method's label")],
-    b: Annotated[str, typer.Argument(help="the same; judged against A")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.compared,
+            help="a suite's folder such as results/runs/smoke-tiny, or a method's label",
+        ),
+    ],
+    b: Annotated[str, typer.Argument(autocompletion=completion.compared, help="the same; judged against A")],
     *,
-    suite: Annotated[str | None, typer.Option(help="the suite that labels belong to, as in smoke-tiny")] = None,
-    metrics: Annotated[str | None, typer.Option(help="separated by commas; default all that both have")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=completion.planned_suites, help="the suite that labels belong to, as in smoke-tiny"
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(autocompletion=completion.metrics, help="separated by commas; default all that both have"),
+    ] = None,
+    as_json: JsonOption = False,
     root: RootOption = ROOT,
 ) -> None:
     """Say what is better or worse in B than in A, with intervals; exit code 1 if anything is separably worse."""
+    console.behave(as_json=as_json)
     from gainbench.report.comparison import compare as compare_rows
     from gainbench.report.comparison import comparison_listing
     from gainbench.run.store import named_rows
 
-    chosen = metrics.split(",") if metrics else None
+    chosen = split_names(metrics)
     comparison = compare_rows(named_rows(a, root, suite), named_rows(b, root, suite), metrics=chosen)
     console.show_table(*comparison_listing(comparison))
     console.say(f"{len(comparison.regressions)} regressions", "red" if comparison.regressions else "green")
+    if as_json:
+        from gainbench.machine import comparison_record
+
+        console.tell(comparison_record(comparison))
     raise typer.Exit(1 if comparison.regressions else 0)
 
 
@@ -180,12 +234,39 @@ def cell(
     raise typer.Exit(0 if done else 1)
 
 
-def _build_report(root: Path, suite: str | None) -> None:
+@app.command(hidden=True)
+def time_cells(
+    specs: Path,
+    *,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    precision: ArithmeticOption = Arithmetic.auto,
+    supervised: Annotated[bool, typer.Option("--supervised", help="end when standard input closes")] = False,
+) -> None:
+    """Time a few iterations of each listed cell, a JSON line each; `run` starts this verb before its cells."""
+    import json
+
+    from gainbench.run.executors.child import end_with_parent
+    from gainbench.run.timing import time_listed
+
+    if supervised:
+        end_with_parent()
+    for note in time_listed(specs, threads=threads, precision=precision.value):
+        typer.echo(json.dumps(note))
+
+
+def _build_report(root: Path, suite: str | None) -> "ReportPaths":
     from gainbench.report import build_report
     from gainbench.report.render import console as rendered
     from gainbench.run.store import read_results
 
     stored = read_results(root, suite)
     paths = build_report(stored, stored.folder)
-    files = len(paths.tables) + len(paths.plots) + len(paths.gallery)
-    console.show_report(map(rendered, paths.main_tables), paths.html, files)
+    places = {
+        "cells": f"{root / 'cells'}  weights, rows, logs",
+        "tables": f"{stored.folder / 'tables'}  {len(paths.tables)} files: Markdown, TeX, CSV",
+        "plots": f"{stored.folder / 'plots'}  {len(paths.plots)} files: SVG, PNG, CSV",
+        "gallery": f"{stored.folder / 'gallery'}  {len(paths.gallery)} contact sheets",
+        "report": str(paths.html),
+    }
+    console.show_report(map(rendered, paths.main_tables), places)
+    return paths

@@ -1,5 +1,6 @@
 """What computed a result: versions, hardware, commit, threads, precision. Stored beside every number."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from typing import Any
 
 import psutil
 import torch
+
+from gainbench.assets import available, cache_folder, catalogue
 
 PACKAGES = (
     "gainbench",
@@ -26,6 +29,9 @@ PACKAGES = (
     "torchvision",
 )
 """The packages whose release may change a number."""
+
+CACHE_VARIABLES = ("GAINBENCH_CACHE", "GAINBENCH_ASSETS", "GAINBENCH_FID_WEIGHTS", "GAINBENCH_OFFLINE")
+"""What a user sets to say where files are, or that none may be fetched."""
 
 
 def describe_environment(*, device: torch.device | None = None, precision: str | None = None) -> dict[str, Any]:
@@ -49,6 +55,20 @@ def describe_environment(*, device: torch.device | None = None, precision: str |
         "cuda": torch.version.cuda,
         "threads": torch.get_num_threads(),
         "precision": precision,
+    }
+
+
+def describe_caches() -> dict[str, Any]:
+    """Where fetched and remembered files are, how large they are, and what the user's variables say about them."""
+    folder = cache_folder()
+    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    at_hand = sorted(name for name in catalogue() if available(name))
+    return {
+        "folder": str(folder),
+        "size_mb": round(sum(path.stat().st_size for path in files) / 2**20, 1),
+        "at_hand": at_hand,
+        "to_fetch": sorted(set(catalogue()) - set(at_hand)),
+        **{name: os.environ.get(name) for name in CACHE_VARIABLES},
     }
 
 

@@ -146,10 +146,7 @@ def run_suite(
         )
         plan.save()
         _tell_of_other_precision(plan, precision)
-        started = [cell.spec for cell in plan.pending if retry == "failed" or not _failed(cell)]
-        # Long cells first: a training that starts last would leave the other jobs idle.
-        started.sort(key=lambda spec: not issubclass(find_method(spec.method.name, spec.plugin), TrainableInpainter))
-        execution = _execution(plan, jobs)
+        started, execution = would_start(plan, jobs, retry=retry)
         execution = replace(
             execution,
             timeout=timeout,
@@ -162,6 +159,22 @@ def run_suite(
         fresh = {spec.key: status for spec, status in zip(started, ran, strict=True)}
         statuses = [fresh.get(cell.spec.key, cell.stored.status) for cell in plan.cells]
     return SuiteRun(plan, statuses, started)
+
+
+def would_start(
+    plan: Plan, jobs: int | None = None, *, retry: Retry = "interrupted"
+) -> tuple[list[CellSpec], Execution]:
+    """The cells that a run of a plan would start, in that order, and how it would run them.
+
+    Args:
+        plan: what is to be done.
+        jobs: as :func:`run_suite` takes it, and ``retry`` too.
+        retry: whether what raised or diverged before is run again.
+    """
+    started = [cell.spec for cell in plan.pending if retry == "failed" or not _failed(cell)]
+    # Long cells first: a training that starts last would leave the other jobs idle.
+    started.sort(key=lambda spec: not issubclass(find_method(spec.method.name, spec.plugin), TrainableInpainter))
+    return started, _execution(plan, jobs)
 
 
 def _tell_of_other_precision(plan: Plan, precision: Precision) -> None:

@@ -168,6 +168,12 @@ def _chosen_methods(suite: Suite, own: list[MethodSpec], wanted: Sequence[str] |
         of_plugin = any(method.name == asked.name for method in own)
         fitting = exact or ([asked] if asked.params and of_plugin else named if not asked.params else [])
         if not fitting:
+            if asked.params and named:
+                validated_params(find_method(asked.name), asked)  # says which of its options there are
+                raise SpecError(
+                    f"suite {suite.name} has {', '.join(method.label for method in named)}, not {asked.label}; "
+                    "other options go into a suite file"
+                )
             raise SpecError(
                 f"suite {suite.name} has no method {text!r}; {nearest(text, {method.label for method in valid})}"
             )
