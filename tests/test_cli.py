@@ -172,5 +172,18 @@ def test_a_verb_that_is_unknown_is_met_with_the_nearest():
 
 def test_every_verb_is_there():
     listed = RUNNER.invoke(app, ["--help"]).output
-    verbs = ("run", "plan", "status", "report", "compare", "list", "check", "inpaint", "explain", "assets", "env")
+    verbs = (
+        "run",
+        "plan",
+        "status",
+        "report",
+        "compare",
+        "list",
+        "check",
+        "new-method",
+        "inpaint",
+        "explain",
+        "assets",
+        "env",
+    )
     assert [verb for verb in verbs if f"\n  {verb} " not in listed] == []

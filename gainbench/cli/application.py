@@ -22,6 +22,7 @@ INTERRUPTED = 130
 
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """What a disk says that is full, or is not ours: nothing that a traceback would explain."""
+
 ENDED_BY_RUN = "cell"
 """The hidden verb of one cell's process: whoever started it reads from the signal how it ended."""
 

@@ -49,8 +49,8 @@ def new_method(
     from gainbench.run.new_method import new_method as write
 
     path = write(name, folder)
-    console.say(f"written: {path}", "bold")
-    console.say(f"next: gainbench check {path}")
+    console.say(f"written: {path}", "bold", whole=True)
+    console.say(f"next: gainbench check {path}", whole=True)
 
 
 @app.command()
