@@ -88,7 +88,7 @@ class Grid:
     @property
     def said(self) -> str:
         """What the last run that was started said."""
-        return self.log.read_text()[self._said_before :]
+        return self.log.read_bytes()[self._said_before :].decode(errors="replace")
 
     @property
     def log(self) -> Path:
