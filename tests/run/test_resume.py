@@ -98,9 +98,12 @@ class Grid:
         return next(iter(self.root.glob(f"cells/folder/dawdling*/{pattern}")), None)
 
     def identity(self) -> dict[str, bytes]:
-        """The run's identity; what a clock measured, the table of costs, is left out of it."""
+        """The run's identity; what a clock measured, tables and plots of costs, is left out of it."""
         paths = [
-            path for pattern in IDENTITY for path in self.root.glob(pattern) if not path.name.endswith("-cost.tex")
+            path
+            for pattern in IDENTITY
+            for path in self.root.glob(pattern)
+            if not path.name.endswith(("-cost.tex", "-cost.csv"))
         ]
         contents = {str(path.relative_to(self.root)): path.read_bytes() for path in paths}
         for name in [name for name in contents if name.endswith(".md")]:
