@@ -21,7 +21,7 @@ from gainbench.spec import MaskSpec
 pytestmark = [pytest.mark.usefixtures("own_cache"), pytest.mark.slow]
 
 IDENTITY = (
-    *[f"cells/*/*/{name}" for name in ("rows.parquet", "weights.safetensors", "features.npz", "samples/*")],
+    *[f"cells/*/*/{name}" for name in ("rows.parquet", "weights.safetensors", "features.npz", "samples/**/*.*")],
     *["little-tiny/tables/*", "little-tiny/plots/*.csv"],
 )
 """Everything that may not depend on how often a run was killed."""
@@ -139,7 +139,7 @@ def trained(grid: Grid) -> bool:
 
 def evaluating(grid: Grid) -> bool:
     # Seen by its first sample: the note of progress comes twice a second at most, and a fast evaluation ends before.
-    return grid.one(f"{PARTIAL_SAMPLES}/*") is not None
+    return grid.one(f"{PARTIAL_SAMPLES}/completed/*.png") is not None
 
 
 def reporting(grid: Grid) -> bool:
@@ -173,7 +173,7 @@ def test_killed_at_twenty_random_moments_a_run_ends_with_the_bytes_of_an_uninter
     assert broken.one("weights.safetensors") is None
     kills.append(broken.kill_when(trained))
     # The samples are written from the first batch of metrics on.
-    lasting = whole.seconds_between("samples/*-completed.png", "result.json")
+    lasting = whole.seconds_between("samples/completed/*.png", "result.json")
     for delay in sorted(chance.uniform(0.0, lasting) for _ in range(4)):
         kills.append(broken.kill_when(evaluating, delay))
         if (result := broken.one("result.json")) is not None:
@@ -190,7 +190,7 @@ def test_killed_at_twenty_random_moments_a_run_ends_with_the_bytes_of_an_uninter
     assert expected.keys() == found.keys()
     assert [name for name, content in expected.items() if found[name] != content] == []
     attempts = {cell.spec.method.name: cell.status.attempts for cell in read_results(broken.root).cells}
-    assert attempts["dawdling"] >= 16
+    assert attempts["dawdling"] >= 12  # some kills come before the cell has begun
     assert half_written(broken.root) == []
 
 
