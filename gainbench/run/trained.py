@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gainbench.errors import MethodError
 from gainbench.methods import Inpainter, TrainableInpainter
-from gainbench.registry import build_method
+from gainbench.registry import build_method, find_method
 from gainbench.run.cell import build_trained
 from gainbench.run.layout import SPEC, WEIGHTS, read_model
 from gainbench.spec import CellSpec, MethodSpec, Scale, nearest, scales
@@ -33,8 +33,9 @@ def trained_method(method: str | None, weights: Path | None, scale: str | None, 
         return _of_cell(cell, asked, scale, plugin)
     if asked is None:
         raise MethodError("which method? Name it, or give the folder of a trained cell as its weights")
-    built = build_method(asked, _scale(scale, weights), plugin=plugin)
-    trained = isinstance(built, TrainableInpainter)
+    built_for = _scale(scale, weights)
+    # Asked of the class: large networks take a while to build.
+    trained = issubclass(find_method(asked.name, plugin), TrainableInpainter)
     if trained and weights is None:
         raise MethodError(
             f"{asked.label} is a trained method: give it weights, the folder of a cell that `gainbench run` trained, "
@@ -42,6 +43,7 @@ def trained_method(method: str | None, weights: Path | None, scale: str | None, 
         )
     if not trained and weights is not None:
         raise MethodError(f"{asked.label} has no weights; leave {weights} out")
+    built = build_method(asked, built_for, plugin=plugin)
     if isinstance(built, TrainableInpainter) and weights is not None:
         load_weights(built, weights)
     return built
