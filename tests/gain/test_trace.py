@@ -34,14 +34,14 @@ def traced(method, scene):
 
 def window_has_known(known, window):
     """Known where anything in the window is: the plain update, literally."""
-    reach, (height, width) = window.kernel // 2, known.shape
+    reach, (height, width), held = window.kernel // 2, known.shape, known.tolist()
     after = torch.zeros(-(-height // window.stride), -(-width // window.stride))
     for y in range(after.shape[0]):
         for x in range(after.shape[1]):
             rows = [y * window.stride + step * window.dilation for step in range(-reach, reach + 1)]
             columns = [x * window.stride + step * window.dilation for step in range(-reach, reach + 1)]
             after[y, x] = any(
-                known[row, column] for row in rows for column in columns if 0 <= row < height and 0 <= column < width
+                held[row][column] for row in rows for column in columns if 0 <= row < height and 0 <= column < width
             )
     return after
 
