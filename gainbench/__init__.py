@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gainbench.methods import Batch, Inpainter, Phase, TrainableInpainter
     from gainbench.report import build_report as report
     from gainbench.report.comparison import compare
+    from gainbench.report.folders import evaluate
     from gainbench.run import run_suite
     from gainbench.run.check import check_method as check
     from gainbench.run.inpaint import inpaint
@@ -27,6 +28,7 @@ __all__ = [
     "TrainableInpainter",
     "check",
     "compare",
+    "evaluate",
     "inpaint",
     "load_suite",
     "read_results",
@@ -45,6 +47,7 @@ _HOMES = {
     "TrainableInpainter": ("gainbench.methods", "TrainableInpainter"),
     "check": ("gainbench.run.check", "check_method"),
     "compare": ("gainbench.report.comparison", "compare"),
+    "evaluate": ("gainbench.report.folders", "evaluate"),
     "inpaint": ("gainbench.run.inpaint", "inpaint"),
     "load_suite": ("gainbench.spec", "load_suite"),
     "read_results": ("gainbench.run.store", "read_results"),

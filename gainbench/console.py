@@ -88,6 +88,14 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, title: 
     out.print(table)
 
 
+def show_tables(tables: Iterable[RenderableType]) -> None:
+    """Print tables that are marked up."""
+    for table in tables:
+        # A console of its own, with markup; its lines are as wide as those of the other.
+        marked_up = Console(highlight=False, file=out.file, width=out.width, quiet=out.quiet)
+        marked_up.print(table)
+
+
 def show_report(tables: Iterable[RenderableType], places: dict[str, str]) -> None:
     """Print the main tables, which are marked up, and where everything lies.
 
@@ -95,10 +103,7 @@ def show_report(tables: Iterable[RenderableType], places: dict[str, str]) -> Non
         tables: what ``gainbench.report.render.console`` makes.
         places: what -> where, the most wanted last, as that is what a terminal shows longest.
     """
-    for table in tables:
-        # A console of its own, with markup; its lines are as wide as those of the other.
-        marked_up = Console(highlight=False, file=out.file, width=out.width, quiet=out.quiet)
-        marked_up.print(table)
+    show_tables(tables)
     widest = max(map(len, places))
     for what, where in places.items():
         say(f"{what.ljust(widest)}  {where}", "bold" if what == "report" else None, whole=True)

@@ -168,6 +168,25 @@ def named_paths(pairs: list[str] | None) -> dict[str, Path]:
     return paths
 
 
+def method_folders(texts: list[str]) -> dict[str, Path]:
+    """Folders of completed pictures, as in ``mine=/out/mine``; a folder without a name is called by its own.
+
+    Raises:
+        SpecError: two folders under one name.
+    """
+    folders: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        # A folder may have an equals sign in its own path.
+        named = bool(equals) and "/" not in name and not Path(text).is_dir()
+        folder = Path(path if named else text).expanduser()
+        name = name if named else folder.resolve().name
+        if name in folders:
+            raise SpecError(f"--pred {text!r}: a folder named {name} was given before; write NAME=FOLDER")
+        folders[name] = folder
+    return folders
+
+
 def job_count(text: str) -> int | None:
     """``auto`` (None) or how many cells run at a time.
 

@@ -5,9 +5,10 @@ One score per (data set, metric, bin, border class) and method. Bins and border 
 metric on one data set, so that a number carries the same marks in every table that shows it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,18 @@ class SetScore:
     seeds: int
 
 
+class Scored(Protocol):
+    """Numbers by place, as tables read them."""
+
+    @property
+    def scores(self) -> Mapping[Place, Mapping[str, Score]]:
+        """Of metrics of single pictures: place -> method -> score."""
+
+    @property
+    def set_scores(self) -> Mapping[Place, Mapping[str, SetScore]]:
+        """Of metrics of sets: place -> method -> value."""
+
+
 class Analysis:
     """Everything the tables and plots of a suite print, computed once from its stored results.
 
@@ -98,16 +111,16 @@ class Analysis:
         for dataset in self.datasets:
             rows = stored.rows[stored.rows["dataset"] == dataset]
             if len(rows):
-                self._bins[dataset] = list(rows.groupby("bin")["bin_lo"].min().sort_values(kind="stable").index)
-                classes = [border for border in BORDERS if (rows["border"] == border).any()]
-                self._borders[dataset] = [*classes, ALL] if len(classes) > 1 else [ALL]
+                self._bins[dataset] = bins_of(rows)
+                self._borders[dataset] = borders_of(rows)
                 block = aligned(rows, [metric for metric in asked if not is_legacy(metric)], self.methods)
                 for (metric, bin_), pairs in compared_pairs(block, self.bins(dataset)).items():
                     self.pairs[Place(dataset, metric, bin_, ALL)] = pairs
-                self.scores |= self._scores(dataset, block, self.borders(dataset))
+                self.scores |= scores_in(dataset, block, self.bins(dataset), self.borders(dataset), self.pairs)
                 if others := [metric for metric in asked if is_legacy(metric)]:
-                    self.scores |= self._scores(dataset, aligned(rows, others, self.methods), [ALL])
-        self.set_scores = dict(_set_scores(stored.set_metrics))
+                    block = aligned(rows, others, self.methods)
+                    self.scores |= scores_in(dataset, block, self.bins(dataset), [ALL], {})
+        self.set_scores = dict(set_scores_in(stored.set_metrics))
 
     @cached_property
     def asked_metrics(self) -> list[MetricInfo]:
@@ -164,18 +177,45 @@ class Analysis:
         present = {place.metric for place in (*self.scores, *self.set_scores) if place.dataset == dataset}
         return [info for info in self.asked_metrics if info.id in present]
 
-    def _scores(self, dataset: str, block: Block, borders: Sequence[str]) -> dict[Place, dict[str, Score]]:
-        parts = [(bin_, border) for border in borders for bin_ in [*self.bins(dataset), ALL]]
-        flips = flips_for(max(1, len(block.numbers) - 1) * len(parts))
-        scores: dict[Place, dict[str, Score]] = {}
-        for bin_, border in parts:
-            chosen = chosen_rows(block, bin_, border)
-            intervals = mean_intervals(block, chosen)
-            here = {Place(dataset, metric, bin_, border): found for metric, found in intervals.items() if found}
-            scores |= _compared_with_best(block, chosen, here, flips, self.pairs)
-        for metric in block.metrics:
-            _mark_ties(scores, [place for place in scores if place.metric == metric])
-        return scores
+
+def scores_in(
+    dataset: str,
+    block: Block,
+    bins: Sequence[str],
+    borders: Sequence[str],
+    pairs: dict[Place, dict[Names, Pair]],
+) -> dict[Place, dict[str, Score]]:
+    """Every mean with its interval, the best, and those not separable from it, in each bin and border class.
+
+    Args:
+        dataset: what places are filed under.
+        block: the aligned rows.
+        bins: their bins; ``all`` is added.
+        borders: their border classes, ``all`` among them.
+        pairs: comparisons that were made already; they are not made again.
+    """
+    parts = [(bin_, border) for border in borders for bin_ in [*bins, ALL]]
+    flips = flips_for(max(1, len(block.numbers) - 1) * len(parts))
+    scores: dict[Place, dict[str, Score]] = {}
+    for bin_, border in parts:
+        chosen = chosen_rows(block, bin_, border)
+        intervals = mean_intervals(block, chosen)
+        here = {Place(dataset, metric, bin_, border): found for metric, found in intervals.items() if found}
+        scores |= _compared_with_best(block, chosen, here, flips, pairs)
+    for metric in block.metrics:
+        _mark_ties(scores, [place for place in scores if place.metric == metric])
+    return scores
+
+
+def bins_of(rows: pd.DataFrame) -> list[str]:
+    """The bins of some rows, smallest holes first."""
+    return list(rows.groupby("bin")["bin_lo"].min().sort_values(kind="stable").index)
+
+
+def borders_of(rows: pd.DataFrame) -> list[str]:
+    """The border classes of some rows and then ``all``; ``all`` alone where there is one class only."""
+    classes = [border for border in BORDERS if (rows["border"] == border).any()]
+    return [*classes, ALL] if len(classes) > 1 else [ALL]
 
 
 def is_legacy(metric: str) -> bool:
@@ -246,7 +286,12 @@ def _mark_ties(scores: dict[Place, dict[str, Score]], places: Sequence[Place]) -
         scores[place][method] = Score(score.interval, tied=not apart, p=float(p), difference=difference)
 
 
-def _set_scores(records: pd.DataFrame) -> Iterator[tuple[Place, dict[str, SetScore]]]:
+def set_scores_in(records: pd.DataFrame) -> Iterator[tuple[Place, dict[str, SetScore]]]:
+    """Values of set metrics, averaged over seeds, by place.
+
+    Args:
+        records: columns dataset, method, metric, bin, border, value, n, floor.
+    """
     known = records[records["value"].notna()]
     for keys, group in known.groupby(["dataset", "metric", "bin", "border"], sort=False):
         yield (

@@ -6,7 +6,7 @@ failed; what the marks mean and what they do not.
 
 from collections.abc import Collection, Sequence
 
-from gainbench.report.analysis import ALL, FEW_PICTURES, Analysis, is_oracle
+from gainbench.report.analysis import ALL, FEW_PICTURES, Analysis, Scored, is_oracle
 from gainbench.report.numbers import count, counted, listed
 from gainbench.run.store import StoredCell
 from gainbench.spec import CellResult, Scale, scales
@@ -124,7 +124,7 @@ def narrowed_notes(analysis: Analysis) -> list[str]:
     return [f"Narrowed: {_sentence(change)}" for change in analysis.stored.resolved.narrowed]
 
 
-def marks_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, pooled_bins: bool) -> list[str]:
+def marks_notes(analysis: Scored, dataset: str, metrics: Sequence[str], *, pooled_bins: bool) -> list[str]:
     """What brackets, bold and underline mean, and how far the intervals reach."""
     scores = [
         score

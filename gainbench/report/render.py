@@ -191,7 +191,7 @@ def _record(analysis: Analysis, place: Place, method: str) -> dict[str, Any]:
         "border": place.border,
         "method": method,
         "status": "+".join(states),
-        **_numbers(analysis.scores.get(place, {}).get(method), analysis.set_scores.get(place, {}).get(method)),
+        **number_fields(analysis.scores.get(place, {}).get(method), analysis.set_scores.get(place, {}).get(method)),
         "parameters": cost.get("parameters", ""),
         "macs": cost.get("macs", ""),
         **spec.scale.model_dump(include={"size", "base", "batch", "iterations"}),
@@ -202,7 +202,8 @@ def _record(analysis: Analysis, place: Place, method: str) -> dict[str, Any]:
     }
 
 
-def _numbers(score: Score | None, of_set: SetScore | None) -> dict[str, Any]:
+def number_fields(score: Score | None, of_set: SetScore | None) -> dict[str, Any]:
+    """A method's numbers in one place, by the names of :data:`CSV_COLUMNS`; empty if it has none."""
     if of_set is not None:
         floor = "" if of_set.floor is None else of_set.floor
         return {"value": of_set.value, "n": of_set.n, "seeds": of_set.seeds, "floor": floor}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo
-from gainbench.report.analysis import ALL, Analysis, Place, Score, SetScore
+from gainbench.report.analysis import ALL, Analysis, Place, Score, Scored, SetScore
 from gainbench.report.notes import FLOOR_LABEL, caption, general_notes, narrowed_notes, problem_notes, state_of
 from gainbench.report.numbers import (
     NOTHING,
@@ -128,12 +128,13 @@ class Table:
 
 
 @dataclass
-class _Footnotes:
+class Footnotes:
     """Footnote texts, each numbered when it is first asked for."""
 
     texts: list[str] = field(default_factory=list)
 
     def number(self, text: str) -> int:
+        """The number of a text, from 1."""
         if text not in self.texts:
             self.texts.append(text)
         return self.texts.index(text) + 1
@@ -151,7 +152,7 @@ def main_table(analysis: Analysis, dataset: str) -> Table:
         dataset,
         name=dataset,
         title=f"{dataset}: all hole sizes",
-        columns=[_metric_column(info) for info in infos],
+        columns=[metric_column(info) for info in infos],
         places=lambda border: [Place(dataset, info.id, ALL, border) for info in infos],
     )
 
@@ -181,7 +182,7 @@ def legacy_table(analysis: Analysis, dataset: str) -> Table:
         dataset,
         name=f"{dataset}{LEGACY}",
         title=f"{dataset}: the same pictures under other papers' definitions",
-        columns=[_metric_column(info) for info in infos],
+        columns=[metric_column(info) for info in infos],
         places=lambda border: [Place(dataset, info.id, ALL, border) for info in infos],
     )
     # Costs stand in the main table; here the last two columns would part what is to be compared.
@@ -218,7 +219,7 @@ def _reversals(analysis: Analysis, dataset: str, infos: Sequence[MetricInfo]) ->
 
 def cost_table(analysis: Analysis, dataset: str) -> Table:
     """What each method costs: size, work, training, time and memory."""
-    footnotes = _Footnotes()
+    footnotes = Footnotes()
     rows = []
     for method in analysis.methods:
         cells = analysis.cells(dataset, method)
@@ -291,12 +292,13 @@ def all_tables(analysis: Analysis) -> list[Table]:
     return [table for dataset in analysis.datasets for table in dataset_tables(analysis, dataset)]
 
 
-def _metric_column(info: MetricInfo) -> Column:
+def metric_column(info: MetricInfo) -> Column:
+    """The column of a metric."""
     return Column(info.label, ARROWS[info.direction], info.id)
 
 
 def _built(analysis: Analysis, dataset: str, *, name: str, title: str, columns: list[Column], places: PlaceOf) -> Table:
-    footnotes = _Footnotes()
+    footnotes = Footnotes()
     metrics = list(dict.fromkeys(column.metric for column in columns))
     panels = []
     for border in analysis.borders(dataset):
@@ -316,8 +318,8 @@ def _built(analysis: Analysis, dataset: str, *, name: str, title: str, columns: 
     )
 
 
-def _panel(analysis: Analysis, dataset: str, border: str, places: Sequence[Place], footnotes: _Footnotes) -> Panel:
-    digits = [_decimals(analysis, place) for place in places]
+def _panel(analysis: Analysis, dataset: str, border: str, places: Sequence[Place], footnotes: Footnotes) -> Panel:
+    digits = [decimals_at(analysis, place) for place in places]
     rows = []
     for method in analysis.methods:
         cells = analysis.cells(dataset, method)
@@ -328,15 +330,17 @@ def _panel(analysis: Analysis, dataset: str, border: str, places: Sequence[Place
         if len(problems) == len(cells):
             rows.append(_hole(cells[0], len(places) + 2, note))
             continue
-        numbers = [_cell(analysis, place, method, digits[column], footnotes) for column, place in enumerate(places)]
+        numbers = [
+            value_cell(analysis, place, method, digits[column], footnotes) for column, place in enumerate(places)
+        ]
         rows.append(Row(method, (*numbers, *_costs(analysis, dataset, method)), note))
     rows += _floor_row(analysis, places, digits)
-    counts = [TableCell(count(n) if (n := _most(analysis, place)) else NOTHING) for place in places]
+    counts = [TableCell(count(n) if (n := most_pairs(analysis, place)) else NOTHING) for place in places]
     rows.append(Row(N_LABEL, (*counts, TableCell(), TableCell()), plain=True))
     return Panel(BORDER_HEADINGS[border], tuple(rows))
 
 
-def _decimals(analysis: Analysis, place: Place) -> int:
+def decimals_at(analysis: Scored, place: Place) -> int:
     """Decimals of a metric on a data set: those of the mean over all holes, so that all its tables agree."""
     pooled = Place(place.dataset, place.metric, ALL, ALL)
     if pooled in analysis.scores:
@@ -344,13 +348,14 @@ def _decimals(analysis: Analysis, place: Place) -> int:
     return decimals_of_values(score.value for score in analysis.set_scores.get(pooled, {}).values())
 
 
-def _cell(analysis: Analysis, place: Place, method: str, digits: int, footnotes: _Footnotes) -> TableCell:
+def value_cell(analysis: Scored, place: Place, method: str, digits: int, footnotes: Footnotes) -> TableCell:
+    """A method's number in a place, with interval, marks, and a footnote if it has fewer pairs than others."""
     score: Score | SetScore | None = analysis.scores.get(place, {}).get(method)
     if score is None:
         score = analysis.set_scores.get(place, {}).get(method)
     if score is None:
         return TableCell(NOTHING)
-    n, most, note = score.interval.n if isinstance(score, Score) else score.n, _most(analysis, place), None
+    n, most, note = score.interval.n if isinstance(score, Score) else score.n, most_pairs(analysis, place), None
     if n != most:
         note = footnotes.number(f"{method}: {count(n)} of {count(most)} pairs have a value of {place.metric}.")
     if isinstance(score, SetScore):
@@ -360,7 +365,8 @@ def _cell(analysis: Analysis, place: Place, method: str, digits: int, footnotes:
     return TableCell(text, bracket(interval, digits), score.best, score.tied, note, interval.value)
 
 
-def _most(analysis: Analysis, place: Place) -> int:
+def most_pairs(analysis: Scored, place: Place) -> int:
+    """Pairs behind the number of the method that has most of them."""
     return max(
         [score.interval.n for score in analysis.scores.get(place, {}).values()]
         + [score.n for score in analysis.set_scores.get(place, {}).values()],
