@@ -12,6 +12,7 @@ from gainbench.spec import CellSpec
 if TYPE_CHECKING:
     from gainbench.report import ReportPaths
     from gainbench.report.comparison import Comparison
+    from gainbench.report.folders import FolderReport
     from gainbench.run.check import Verdict
     from gainbench.run.forecast import Forecast
     from gainbench.run.grid import SuiteRun
@@ -116,6 +117,29 @@ def filled_record(done: "Sequence[Inpainted]") -> list[dict[str, Any]]:
         }
         for item in done
     ]
+
+
+def scores_record(report: "FolderReport") -> dict[str, Any]:
+    """What folders of pictures scored, all holes pooled and by hole area and border class, at full precision."""
+    numbers = [
+        asdict(place) | {"method": method, "interval": asdict(score.interval), "best": score.best, "tied": score.tied}
+        for place, found in report.scores.items()
+        for method, score in found.items()
+    ]
+    numbers = [entry | {"interval": _finite(entry["interval"])} for entry in numbers]
+    sets = [
+        asdict(place) | {"method": method, "value": score.value, "n": score.n}
+        for place, found in report.set_scores.items()
+        for method, score in found.items()
+    ]
+    return {
+        "scores": numbers,
+        "set_scores": sets,
+        "missing": report.missing,
+        "left_out": {one.name: one.reason for one in report.unpaired},
+        "notes": list(report.tables[0].notes),
+        "files": [str(path) for path in report.files],
+    }
 
 
 def _named(spec: CellSpec) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from gainbench import console
+from gainbench import completion, console
 from gainbench.cli.application import app
-from gainbench.options import AssetsOption, FidOption, method_folders, provide
+from gainbench.options import AssetsOption, FidOption, JsonOption, QuietOption, method_folders, provide
 
 
 @app.command()
@@ -21,7 +21,10 @@ def evaluate(
         Path | None, typer.Option(metavar="FOLDER", help="the holes, white = hole; without, whole pictures only")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="gets rows.parquet and tables")] = None,
-    metrics: Annotated[str | None, typer.Option(help="separated by commas; default those of the paper suite")] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(autocompletion=completion.metrics, help="separated by commas; default those of the paper suite"),
+    ] = None,
     photographs: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV of name, photograph: crops of one photograph go together")
     ] = None,
@@ -32,8 +35,11 @@ def evaluate(
     batch: Annotated[int, typer.Option(min=1, help="pictures at a time; no number depends on it")] = 16,
     fid_weights: FidOption = None,
     assets_dir: AssetsOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score pictures that any tool completed: the suites' metrics, hole sizes, intervals and comparisons."""
+    console.behave(quiet=quiet, as_json=as_json)
     folders = method_folders(pred)
     provide(fid_weights, assets_dir)
     from gainbench.report.folders import evaluate as score
@@ -54,6 +60,10 @@ def evaluate(
         )
     console.show_tables([rendered(report.tables[0])])
     for one in report.unpaired:
-        console.say(f"left out: {one.name}: {one.reason}", "yellow")
+        console.warn(f"left out: {one.name}: {one.reason}")
     if out is not None:
-        console.say(f"written: {out} ({len(report.files)} files)", "bold")
+        console.say(f"written: {out} ({len(report.files)} files)", "bold", whole=True)
+    if as_json:
+        from gainbench.machine import scores_record
+
+        console.tell(scores_record(report))

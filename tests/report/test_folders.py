@@ -1,5 +1,6 @@
 """gainbench evaluate: anybody's pictures get the suite's numbers, or an error that says what and where."""
 
+import json
 from dataclasses import astuple
 from pathlib import Path
 
@@ -237,6 +238,14 @@ def test_the_verb_prints_the_table_and_writes(folders, tmp_path):
     assert done.exit_code == 0, done.output
     assert all(word in done.output for word in ("fair", "good", "l1 in the hole", "PSNR", "taken from the originals"))
     assert (tmp_path / "out" / "rows.parquet").is_file()
+    told = json.loads(CliRunner().invoke(app, ["evaluate", *options, "--json", "--quiet"]).stdout)
+    (good,) = (
+        one
+        for one in told["scores"]
+        if (one["metric"], one["bin"], one["border"], one["method"]) == ("l1_hole", "all", "all", "good")
+    )
+    rows = pd.read_parquet(tmp_path / "out" / "rows.parquet")
+    assert good["interval"]["value"] == pytest.approx(rows[rows["method"] == "good"]["l1_hole"].mean(), rel=1e-12)
 
 
 # Hostile folders: each ends in an error that says what and where, or in a value that is documented.
