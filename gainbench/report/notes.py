@@ -143,7 +143,7 @@ def marks_notes(analysis: Scored, dataset: str, metrics: Sequence[str], *, poole
             "≥ .05 after Holm over all bins and border classes of the metric, or an interval that includes zero)."
         )
     if seeds == 1:
-        notes.append("One training seed: the intervals speak of these trained networks, not of training them again.")
+        notes.append("One training seed: intervals speak of the networks trained here, not of training them again.")
     fewest = min(score.interval.clusters for score in scores)
     if fewest < FEW_PHOTOGRAPHS:
         notes.append(f"Intervals over as few as {counted(fewest, 'photograph')} are rough and tend to be too narrow.")
