@@ -19,7 +19,7 @@ each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem
 
 
 def test_there_are_notebooks_and_each_has_its_pair():
-    assert len(SCRIPTS) >= 3
+    assert len(SCRIPTS) >= 4
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == {path.stem for path in SCRIPTS}
 
 
