@@ -89,18 +89,16 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, title: 
 
 
 def show_tables(tables: Iterable[RenderableType]) -> None:
-    """Print tables that are marked up."""
+    """Print tables of results; see ``gainbench.report.terminal.terminal_tables``."""
     for table in tables:
-        # A console of its own, with markup; its lines are as wide as those of the other.
-        marked_up = Console(highlight=False, file=out.file, width=out.width, quiet=out.quiet)
-        marked_up.print(table)
+        out.print(table)
 
 
 def show_report(tables: Iterable[RenderableType], places: dict[str, str]) -> None:
-    """Print the main tables, which are marked up, and where everything lies.
+    """Print the main tables and where everything lies.
 
     Args:
-        tables: what ``gainbench.report.render.console`` makes.
+        tables: what ``gainbench.report.terminal.terminal_tables`` makes.
         places: what -> where, the most wanted last, as that is what a terminal shows longest.
     """
     show_tables(tables)

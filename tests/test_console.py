@@ -52,7 +52,7 @@ def test_a_quiet_verb_says_only_what_is_wrong(manner, capsys):
 def test_standard_output_is_for_the_program_where_json_is_asked_for(manner, capsys):
     manner(as_json=True)
     console.say("2 cells")
-    console.show_report(["[bold]table[/bold]"], {"report": "somewhere"})
+    console.show_report(["table"], {"report": "somewhere"})
     console.tell({"name": "é", "value": None})
     said = capsys.readouterr()
     assert json.loads(said.out) == {"name": "é", "value": None}

@@ -7,7 +7,7 @@ import typer
 
 from gainbench import completion, console
 from gainbench.cli.application import app
-from gainbench.options import AssetsOption, FidOption, JsonOption, QuietOption, method_folders, provide
+from gainbench.options import AssetsOption, FidOption, JsonOption, QuietOption, method_folders, provide, split_names
 
 
 @app.command()
@@ -43,7 +43,7 @@ def evaluate(
     folders = method_folders(pred)
     provide(fid_weights, assets_dir)
     from gainbench.report.folders import evaluate as score
-    from gainbench.report.render import console as rendered
+    from gainbench.report.terminal import terminal_tables
 
     with console.Counter("pictures") as counter:
         report = score(
@@ -51,14 +51,14 @@ def evaluate(
             target,
             mask,
             out=out,
-            metrics=metrics.split(",") if metrics else None,
+            metrics=split_names(metrics),
             photographs=photographs,
             invert_masks=invert_masks,
             partial=partial,
             batch=batch,
             progress=counter.update,
         )
-    console.show_tables([rendered(report.tables[0])])
+    console.show_tables(terminal_tables(report.tables[:1]))
     for one in report.unpaired:
         console.warn(f"left out: {one.name}: {one.reason}")
     if out is not None:

@@ -256,7 +256,7 @@ def time_cells(
 
 def _build_report(root: Path, suite: str | None) -> "ReportPaths":
     from gainbench.report import build_report
-    from gainbench.report.render import console as rendered
+    from gainbench.report.terminal import terminal_tables
     from gainbench.run.store import read_results
 
     stored = read_results(root, suite)
@@ -268,5 +268,5 @@ def _build_report(root: Path, suite: str | None) -> "ReportPaths":
         "gallery": f"{stored.folder / 'gallery'}  {len(paths.gallery)} contact sheets",
         "report": str(paths.html),
     }
-    console.show_report(map(rendered, paths.main_tables), places)
+    console.show_report(terminal_tables(paths.main_tables), places)
     return paths

@@ -40,8 +40,8 @@ class ReportPaths:
         tables: Markdown, CSV and LaTeX files.
         plots: SVG, PNG and CSV files.
         gallery: contact sheets, of data sets that may be shown.
-        main_tables: each data set's main table; ``gainbench.report.render.console`` turns one into what a terminal
-            shows.
+        main_tables: each data set's main table; ``gainbench.report.terminal.terminal_tables`` makes of them what a
+            terminal shows.
     """
 
     html: Path

@@ -1,4 +1,4 @@
-"""Tables written down: Markdown, LaTeX (booktabs), CSV and the console. The HTML page has its own template."""
+"""Tables written down: Markdown, LaTeX (booktabs) and CSV. The HTML page has its own template."""
 
 import csv
 import io
@@ -6,9 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-from rich.markup import escape
-from rich.table import Table as ConsoleTable
 
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.report.analysis import Analysis, Place, Score, SetScore
@@ -128,36 +125,6 @@ _TEX = {
 def _tex(text: str) -> str:
     escaped = "".join(_TEX.get(letter, letter if letter.isascii() else "?") for letter in text)
     return re.sub(r"(^|\{\[\}|, )-(?=\d)", r"\1$-$", escaped)
-
-
-def console(table: Table) -> ConsoleTable:
-    """The pooled panel for a terminal, intervals under their values, notes beneath."""
-    grid = ConsoleTable(
-        title=escape(table.title), caption=escape("\n".join([*table.caption, *_numbered(table), *table.notes])),
-        caption_justify="left", title_justify="left",
-    )  # fmt: skip
-    grid.add_column(METHOD_HEADING)
-    for column in table.columns:
-        grid.add_column(f"{column.heading} {column.arrow}".strip(), justify="right")
-    for row in table.pooled.rows:
-        label = escape(row.label) + _console_note(row.note)
-        grid.add_row(label, *map(_console_cell, row.cells), style="dim" if row.plain else None)
-    return grid
-
-
-def _numbered(table: Table) -> list[str]:
-    return [f"({number}) {text}" for number, text in enumerate(table.footnotes, 1)]
-
-
-def _console_cell(cell: TableCell) -> str:
-    text = escape(cell.text)
-    marked = f"[bold]{text}[/bold]" if cell.best else f"[underline]{text}[/underline]" if cell.tied else text
-    interval = f"\n[dim]{escape(cell.interval)}[/dim]" if cell.interval else ""
-    return marked + _console_note(cell.note) + interval
-
-
-def _console_note(note: int | None) -> str:
-    return f" ({note})" if note else ""
 
 
 def comma_separated(analysis: Analysis, dataset: str) -> str:

@@ -3,10 +3,9 @@ import io
 import math
 
 import pytest
-from rich.console import Console
 
 from gainbench.report.analysis import Analysis
-from gainbench.report.render import CSV_COLUMNS, comma_separated, console, latex, markdown
+from gainbench.report.render import CSV_COLUMNS, comma_separated, latex, markdown
 from gainbench.report.tables import Column, Panel, Row, Table, TableCell, main_table
 from gainbench.run.store import StoredResults
 
@@ -59,24 +58,6 @@ def test_latex_is_booktabs_with_every_special_letter_escaped(small: Table) -> No
         if r" \\" in line and "multicolumn" not in line:
             assert line.replace(r"\&", "").count("&") == 2
     assert page.isascii()
-
-
-def test_console_shows_the_pooled_panel_with_values_and_intervals(small: Table) -> None:
-    screen = Console(width=100, record=True, file=io.StringIO())
-    screen.print(console(small))
-    shown = screen.export_text()
-    assert "a[x=1]|b_c" in shown
-    assert "[24.8, 27.2]" in shown
-    assert "26.0 (1)" in shown
-    assert "(1) a|b failed <here>." in shown
-
-
-def test_console_bold_and_underline(small: Table) -> None:
-    screen = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
-    screen.print(console(small))
-    shown = screen.export_text(styles=True)
-    assert "\x1b[1m26.1" in shown
-    assert "\x1b[4m26.0" in shown
 
 
 def test_csv_carries_every_number_at_full_precision(three: StoredResults, analysis: Analysis) -> None:
