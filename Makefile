@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUITE_OPTIONS := $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(SCALE),--scale $(SCALE))
 
 .DEFAULT_GOAL := help
-.PHONY: help install paper ablation smoke test slow check format bench notebooks docs clean
+.PHONY: help install paper ablation smoke test slow check format bench notebooks docs lock audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gainbench needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) -e '.[dev]'
 	touch $@
 
 paper: install ## train and evaluate the paper suite (ITERATIONS=200 for a short run, SCALE=cpu|gpu|full)
@@ -52,6 +52,12 @@ notebooks: install ## write notebooks/*.ipynb from the scripts they are paired w
 
 docs: install ## renew what the pages quote from the program
 	$(BIN)/python docs/renew.py
+
+lock: install ## write requirements-ci.txt, the releases that CI installs, from what is installed here
+	$(BIN)/python .ci/lock.py requirements-ci.txt
+
+audit: install ## ask an advisory service about the installed releases
+	$(BIN)/python .ci/audit.py
 
 clean: ## remove .venv and caches; results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -253,7 +253,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise SpecError(f"no suite file at {path}")
-        text, source = path.read_text(encoding="utf-8"), str(path)
+        text, source = _text(path), str(path)
     elif str(name_or_path) in suite_names():
         text, source = (SUITES / f"{name_or_path}.yaml").read_text(encoding="utf-8"), f"suite {name_or_path}"
     else:
@@ -268,6 +268,13 @@ def load_suite(name_or_path: str | Path) -> Suite:
         return Suite(**written)
     except ValidationError as error:
         raise SpecError(f"{source}: {explain(error, Suite)}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} cannot be read as UTF-8 text: {error}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -80,9 +80,12 @@ class StoredCell:
         path = self.folder / FEATURES
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+                arrays = {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise damaged(path, error) from error
+        if foreign := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise damaged(path, f"{foreign[0]} in it is no array")
+        return arrays
 
     def shrinkage(self) -> Shrinkage | None:
         """How holes close inside of the method; None if its masks do not shrink or the cell kept none.
