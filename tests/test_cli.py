@@ -183,6 +183,7 @@ def test_every_verb_is_there():
         "new-method",
         "inpaint",
         "explain",
+        "evaluate",
         "assets",
         "env",
     )
