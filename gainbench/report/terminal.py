@@ -1,6 +1,6 @@
 """Tables for a terminal: columns that do not fit beside each other stand below each other, none is cut short."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table as Grid
@@ -33,48 +33,49 @@ class TerminalTable:
         """Draw as many grids as the width asks for, the methods in each."""
         table = self._table
         yield Text(table.title, style="bold")
-        for places in _blocks(table, options.max_width):
-            yield _grid(table, places)
+        room = options.max_width - max(len(METHOD_HEADING), *(len(_label(row)) for row in table.pooled.rows))
+        for widths in _blocks(table, room):
+            yield _grid(table, widths)
         yield Text(" ".join(table.caption))
         for number, text in enumerate(table.footnotes, 1):
             yield Text(f"({number}) {text}")
         yield Text()
 
 
-def _blocks(table: Table, width: int) -> Iterable[list[int]]:
-    """Places of the columns that fit beside the methods, block by block, as evenly as they go."""
-    widths = [_width(column, [row.cells[place] for row in table.pooled.rows]) for place, column in _placed(table)]
-    room = width - max(len(METHOD_HEADING), *(len(_label(row)) for row in table.pooled.rows)) - GAP
-    blocks: list[list[int]] = [[]]
-    left = room
-    for place, needed in enumerate(widths):
-        if needed + GAP > left and blocks[-1]:
-            blocks.append([])
-            left = room
-        blocks[-1].append(place)
-        left -= needed + GAP
+def _blocks(table: Table, room: int) -> list[dict[int, int]]:
+    """The columns' places and widths, block by block, each block as much as fits into ``room``."""
+    blocks: list[dict[int, int]] = [{}]
+    for place in range(len(table.columns)):
+        width = _least_width(table, place)
+        if blocks[-1] and _taken(blocks[-1]) + GAP + width > room:
+            blocks.append({})
+        blocks[-1][place] = width
+    for block in blocks:
+        for place in block:
+            # What room is left keeps headings on one line.
+            whole = block | {place: max(block[place], len(_heading(table.columns[place])))}
+            if _taken(whole) <= room:
+                block.update(whole)
     return blocks
 
 
-def _placed(table: Table) -> Iterable[tuple[int, Column]]:
-    return enumerate(table.columns)
+def _taken(block: dict[int, int]) -> int:
+    return sum(block.values()) + GAP * len(block)
 
 
-def _width(column: Column, cells: Sequence[TableCell]) -> int:
+def _least_width(table: Table, place: int) -> int:
     """What a column needs: a heading breaks between words, a value or an interval nowhere."""
-    lines = [line for cell in cells for line in _cell(cell).plain.split("\n")]
-    return max(map(len, (*_heading(column).split(), *lines)))
+    lines = [line for row in table.pooled.rows for line in _cell(row.cells[place]).plain.split("\n")]
+    return max(map(len, (*_heading(table.columns[place]).split(), *lines)))
 
 
-def _grid(table: Table, places: Sequence[int]) -> Grid:
+def _grid(table: Table, widths: dict[int, int]) -> Grid:
     grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    grid.add_column(METHOD_HEADING, vertical="top", no_wrap=True)
-    for place in places:
-        column = table.columns[place]
-        width = _width(column, [row.cells[place] for row in table.pooled.rows])
-        grid.add_column(Text(_heading(column)), justify="right", min_width=width, max_width=width)
+    grid.add_column(METHOD_HEADING, no_wrap=True)
+    for place, width in widths.items():
+        grid.add_column(Text(_heading(table.columns[place])), justify="right", min_width=width, max_width=width)
     for row in table.pooled.rows:
-        cells = (_cell(row.cells[place]) for place in places)
+        cells = (_cell(row.cells[place]) for place in widths)
         grid.add_row(Text(_label(row)), *cells, style="dim" if row.plain else None)
     return grid
 

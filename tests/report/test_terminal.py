@@ -54,6 +54,10 @@ def test_every_value_and_name_is_whole_at_every_width(width):
     assert "(2) failed: <here>." in text
 
 
+def test_headings_stay_on_one_line_where_there_is_room():
+    assert all(name in shown([table("d")], 10_000) for name in METRICS)
+
+
 def test_intervals_stand_under_their_values():
     lines = shown([table("d")], 120).splitlines()
     value = next(number for number, line in enumerate(lines) if "99.9" in line)
