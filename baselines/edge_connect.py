@@ -185,7 +185,7 @@ def _normalised(convolution: nn.Module, *, spectral: bool) -> nn.Module:
     return spectral_norm(convolution) if spectral else convolution
 
 
-class _EdgeConnect(TrainableInpainter):
+class EdgeConnect(TrainableInpainter):
     """Both generators, both discriminators, three stages; a subclass names the detector."""
 
     params: EdgeConnectParams
@@ -210,9 +210,22 @@ class _EdgeConnect(TrainableInpainter):
     def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
         """Fill the holes; see :meth:`gainbench.Inpainter.inpaint`."""
         visible = image * known
-        observed, valid = self.edges.observed(visible, known)
-        predicted = self._predicted_edges(visible, known, observed)
+        predicted, observed, valid = self.continued_edges(visible, known)
         return self._painted(visible, known, _completed_edges(observed, valid, predicted)).float()
+
+    def continued_edges(self, image: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the first stage makes of the visible part.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1]; zero in the hole.
+            known: (B, 1, H, W); 1 = known, 0 = hole.
+
+        Returns:
+            G1's edges of the whole picture, the detector's of the visible part, and where those are valid, all
+            (B, 1, H, W) in [0, 1].
+        """
+        observed, valid = self.edges.observed(image, known)
+        return self._predicted_edges(image * known, known, observed), observed, valid
 
     def phases(self) -> list[Phase]:
         """G1; then G2 on G1's edges; then both, judged by the picture's discriminator alone (section 4.2)."""
@@ -332,7 +345,7 @@ def _completed_edges(observed: Tensor, valid: Tensor, predicted: Tensor) -> Tens
     return torch.where(valid > 0.5, observed.to(predicted.dtype), predicted)
 
 
-class EdgeCanny(_EdgeConnect):
+class EdgeCanny(EdgeConnect):
     """EdgeConnect as published: binary Canny edges."""
 
     name = "edge_canny"
@@ -344,7 +357,7 @@ class EdgeCanny(_EdgeConnect):
         return guidance("canny", sigma=self.params.sigma, low=self.params.low, high=self.params.high)
 
 
-class EdgeHED(_EdgeConnect):
+class EdgeHED(EdgeConnect):
     """EdgeConnect on HED's soft edges of objects."""
 
     name = "edge_hed"

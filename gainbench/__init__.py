@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gainbench.report.folders import evaluate
     from gainbench.run import run_suite
     from gainbench.run.check import check_method as check
+    from gainbench.run.held_out import open_cell
     from gainbench.run.inpaint import inpaint
     from gainbench.run.store import read_results
     from gainbench.spec import Scale, load_suite
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "inpaint",
     "load_suite",
+    "open_cell",
     "read_results",
     "report",
     "run_suite",
@@ -50,6 +52,7 @@ _HOMES = {
     "evaluate": ("gainbench.report.folders", "evaluate"),
     "inpaint": ("gainbench.run.inpaint", "inpaint"),
     "load_suite": ("gainbench.spec", "load_suite"),
+    "open_cell": ("gainbench.run.held_out", "open_cell"),
     "read_results": ("gainbench.run.store", "read_results"),
     "report": ("gainbench.report", "build_report"),
     "run_suite": ("gainbench.run", "run_suite"),

@@ -104,7 +104,7 @@ def run_cell(
         write_json(folder / SPEC, spec.model_dump(mode="json"))
         device = compute_device()
         method = _built(spec)
-        dataset, protocol = _opened(spec)
+        dataset, protocol = opened_inputs(spec)
         work = _Work(spec, root, dataset, protocol, device, resolve_precision(precision, device), progress or _ignore)
         if isinstance(method, TrainableInpainter):
             if not (folder / WEIGHTS).is_file():
@@ -190,7 +190,14 @@ def _built(spec: CellSpec) -> Inpainter:
     return method
 
 
-def _opened(spec: CellSpec) -> tuple[Dataset, MaskProtocol]:
+def opened_inputs(spec: CellSpec) -> tuple[Dataset, MaskProtocol]:
+    """A cell's photographs and holes.
+
+    Raises:
+        RunError: they are not those that the cell was planned with.
+        DataError: the photographs cannot be opened.
+        MaskError: the hole protocol cannot be opened.
+    """
     dataset, protocol = open_dataset(spec.dataset, spec.data_path), open_protocol(spec.masks)
     if dataset.manifest.hash != spec.manifest_hash:
         raise RunError(f"the photographs of {spec.dataset} changed since the run was planned; run again to plan anew")
