@@ -1,12 +1,15 @@
 import csv
 import io
 import math
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from gainbench.report.analysis import Analysis
 from gainbench.report.render import CSV_COLUMNS, comma_separated, latex, markdown
-from gainbench.report.tables import Column, Panel, Row, Table, TableCell, main_table
+from gainbench.report.tables import Column, Panel, Row, Table, TableCell, all_tables, main_table
 from gainbench.run.store import StoredResults
 
 
@@ -82,3 +85,14 @@ def test_real_tables_render_everywhere(analysis: Analysis) -> None:
     table = main_table(analysis, "photos-230")
     assert "gain" in markdown([table], "photos-230")
     assert r"partial\_conv" in latex(table)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex; the letters are tested without it")
+def test_latex_with_booktabs_compiles(small: Table, analysis: Analysis, tmp_path: Path) -> None:
+    tables = "".join(map(latex, [small, *all_tables(analysis)]))
+    page = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{tables}\end{{document}}"
+    (tmp_path / "page.tex").write_text(page, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "page.pdf").stat().st_size > 10_000

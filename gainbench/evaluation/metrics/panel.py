@@ -13,7 +13,7 @@ from gainbench.evaluation.metrics import legacy, pixel, ssim, structural
 from gainbench.evaluation.metrics.catalogue import selected_metrics
 from gainbench.evaluation.metrics.features import FeatureExtractor, inception_features, mobilenet_v2_features
 from gainbench.evaluation.metrics.frechet import frechet_distance, kernel_distance
-from gainbench.evaluation.metrics.guards import Known, Pictures, Values
+from gainbench.evaluation.metrics.guards import Known, Pictures, Values, check_pair
 from gainbench.evaluation.metrics.perceptual import Embedding, Lpips, Trunk
 
 _WHOLE: dict[str, Callable[[Pictures, Pictures], Values]] = {
@@ -121,6 +121,8 @@ class Panel:
         return found
 
     def _lpips_of(self, metric: str, completed: Pictures, original: Pictures, images: Sequence[int]) -> Values:
+        # Features of nearly equal sizes have equal shapes: only the pictures tell that they do not belong together.
+        check_pair(completed, original)
         network = self.lpips[metric]
         kept = self._embedded.get(metric, {})
         first_row = {image: images.index(image) for image in dict.fromkeys(images) if image not in kept}
