@@ -71,3 +71,16 @@ def test_more_noise_is_less_similar():
     assert values == sorted(values, reverse=True)
     assert values[0] == 1.0
     assert values[-1] < 0.5
+
+
+@pytest.mark.parametrize("places", [[(0, 0)], [(149, 46)], [(70, 20), (131, 3)], [(128, 0), (127, 46)]])
+def test_only_windows_that_see_a_difference_count_and_the_value_is_that_of_all_windows(places):
+    completed, original = smooth_pair(8, count=1, height=150)
+    changed = original.copy()
+    for y, x in places:
+        changed[0, y, x] = completed[0, y, x] ^ 64
+    reference = structural_similarity(
+        original[0], changed[0], channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert ssim_rgb_g11(changed, original)[0] == pytest.approx(reference, abs=1e-12)
+    assert ssim_rgb_g11(changed, original)[0] < 1
