@@ -18,7 +18,7 @@ of LSUV, Mishkin, Matas, ICLR 2016, applied to differences between pictures).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -78,6 +78,11 @@ SCALINGS = 2
 """Times a block is measured and scaled; the activation makes the first answer inexact."""
 
 
+MEASURED_BASE = 8
+"""Widest network that is measured itself. A wider one takes the scalings of one of this width: they depend on windows,
+masks and depth, not on the number of channels, and a measurement at base 64 and 256 pixels takes minutes of a CPU."""
+
+
 class Scalable(Protocol):
     """What ``keep_signal`` needs of a block: its flows can be made larger or smaller."""
 
@@ -89,7 +94,7 @@ class Scalable(Protocol):
 
 
 @torch.no_grad()
-def keep_signal(blocks: Iterable[Scalable], forward: Callable[[], object]) -> None:
+def keep_signal(blocks: Sequence[Scalable], forward: Callable[[], object]) -> list[tuple[float, float]]:
     """Scale weights until what differs between pictures is ``SIGNAL_RMS`` in both flows, or all is ``LARGEST_RMS``.
 
     A block is scaled on what the blocks before it give after their own scaling, so one pass settles all.
@@ -97,18 +102,28 @@ def keep_signal(blocks: Iterable[Scalable], forward: Callable[[], object]) -> No
     Args:
         blocks: each called once by ``forward``, with a flow of no channels where a flow does not exist.
         forward: passes several pictures through all blocks.
+
+    Returns:
+        What either flow of each block was multiplied by.
     """
+    scalings = {id(block): (1.0, 1.0) for block in blocks}
 
     def settle(block: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, Tensor, Any]) -> object:
         for _ in range(SCALINGS):
-            block.scale_flows(*(_scaling(flow) for flow in outputs[:2]))
+            image, grad = (_scaling(flow) for flow in outputs[:2])
+            block.scale_flows(image, grad)
+            before = scalings[id(block)]
+            scalings[id(block)] = before[0] * image, before[1] * grad
             outputs = block.forward(*inputs)
         return outputs
 
     handles = [block.register_forward_hook(settle) for block in blocks]
-    forward()
-    for handle in handles:
-        handle.remove()
+    try:
+        forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(scalings.values())
 
 
 def _scaling(flow: Tensor) -> float:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gainbench.errors import MethodError
 from gainbench.gain.block import BlockStyle, GAIBlock
-from gainbench.gain.initialisation import SECOND_MOMENT, keep_signal, keep_variance, made_up_scene
+from gainbench.gain.initialisation import MEASURED_BASE, SECOND_MOMENT, keep_signal, keep_variance, made_up_scene
 from gainbench.gain.priority import Priority
 from gainbench.guidance.gradient import eroded
 from gainbench.nn.attention import ContextualAttention
@@ -200,6 +200,9 @@ class GAINNetwork(nn.Module):
         attention: contextual attention at the end of branch 2.
         branches: ``two``, or one of them alone.
         first_mask: M_1 is ``known`` itself, or its ``opening``, the strict result of the partial convolution of grad_0.
+
+    Attributes:
+        scalings: what either flow of each block was multiplied by when the first weights were settled.
     """
 
     def __init__(
@@ -250,10 +253,28 @@ class GAINNetwork(nn.Module):
             guidance_rms=guidance_rms,
             style=style,
         )
-        if not self.decoder.to_image.weight.is_meta:
+        self.scalings: list[tuple[float, float]] = []
+        if self.decoder.to_image.weight.is_meta:
+            return
+        blocks = [module for module in self.modules() if isinstance(module, GAIBlock)]
+        if base > MEASURED_BASE:
+            narrow = GAINNetwork(
+                base=MEASURED_BASE,
+                size=size,
+                guidance_channels=guidance_channels,
+                guidance_rms=guidance_rms,
+                style=style,
+                priority=priority,
+                attention=attention,
+                branches=branches,
+                first_mask=first_mask,
+            )
+            self.scalings = narrow.scalings
+            for block, scaling in zip(blocks, self.scalings, strict=True):
+                block.scale_flows(*scaling)
+        else:
             I, M, grad_0 = made_up_scene(size, guidance_channels=guidance_channels, guidance_rms=guidance_rms)  # noqa: E741
-            blocks = [module for module in self.modules() if isinstance(module, GAIBlock)]
-            keep_signal(blocks, lambda: self(I, M, grad_0, eroded(M)))
+            self.scalings = keep_signal(blocks, lambda: self(I, M, grad_0, eroded(M)))
 
     def forward(self, I: Tensor, M: Tensor, grad_0: Tensor, M_0: Tensor) -> tuple[Tensor, Tensor]:  # noqa: E741
         """Fill picture and guidance map.

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gainbench.errors import GainbenchError
 from gainbench.gain.block import BlockStyle, GAIBlock
+from gainbench.gain.initialisation import SIGNAL_RMS, made_up_scene
 from gainbench.gain.network import GAINNetwork, Widths, scaled_dilations
 from gainbench.gain.priority import Priority
 from gainbench.guidance.gradient import GradientGuidance
@@ -114,6 +115,25 @@ def test_activations_keep_their_standard_deviation_from_first_block_to_last(base
     assert min(deviations) > 1 / 3
     assert max(deviations) < 3
     assert 0.05 < I_star.std() < 0.6
+
+
+@pytest.mark.parametrize("options", [{}, {"guidance_channels": 0}], ids=["gradient", "none"])
+def test_a_wide_network_passes_on_as_much_of_its_pictures_as_the_narrow_one_that_was_measured(options):
+    torch.manual_seed(0)
+    network = GAINNetwork(base=24, size=64, **options)
+    differing = []
+
+    def note(_module, _inputs, outputs):
+        differing.extend(flow.var(0).mean().sqrt().item() for flow in outputs[:2] if flow.shape[1])
+
+    for block in network.modules():
+        if isinstance(block, GAIBlock):
+            block.register_forward_hook(note)
+    I, M, grad_0 = made_up_scene(64, guidance_channels=options.get("guidance_channels", 2), guidance_rms=0.1)  # noqa: E741
+    with torch.no_grad():
+        network(I, M, grad_0, M)
+    assert min(differing) > SIGNAL_RMS / 2
+    assert max(differing) < SIGNAL_RMS * 2
 
 
 @pytest.fixture(scope="module")
