@@ -46,15 +46,20 @@ def _loaded(name: str, source: str, candidate: object) -> Entry:
 
 def installed_methods() -> dict[str, Entry]:
     """Every method that an installed package registers; one that fails to import is listed with its reason."""
-    entries: dict[str, Entry] = {}
-    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
-        source = point.dist.name if point.dist is not None else point.value
-        try:
-            entry = _loaded(point.name, source, point.load())
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything; the others must go on
-            entry = Entry(point.name, source, None, f"{type(error).__name__}: {error}")
-        entries[point.name] = entry
-    return entries
+    return {name: _installed(point) for name, point in _points().items()}
+
+
+def _points() -> dict[str, metadata.EntryPoint]:
+    points = metadata.entry_points(group=GROUP)
+    return {point.name: point for point in sorted(points, key=lambda point: point.name)}
+
+
+def _installed(point: metadata.EntryPoint) -> Entry:
+    source = point.dist.name if point.dist is not None else point.value
+    try:
+        return _loaded(point.name, source, point.load())
+    except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything; the others must go on
+        return Entry(point.name, source, None, f"{type(error).__name__}: {error}")
 
 
 def plugin_hash(path: Path) -> str:
@@ -102,15 +107,16 @@ def _import_file(path: Path) -> ModuleType:
 def find_method(name: str, plugin: Path | None = None) -> type[Inpainter]:
     """The class of a method; a plugin's method shadows an installed one of the same name.
 
+    Of the installed methods only the one that is asked for is imported: a plan need not wait for the others' libraries.
+
     Raises:
         MethodError: unknown name (the nearest valid one is named), or a method that is broken.
     """
-    entries = installed_methods()
-    if plugin is not None:
-        entries |= plugin_methods(plugin)
-    if name not in entries:
-        raise MethodError(f"no method named {name!r}; {nearest(name, entries)}")
-    entry = entries[name]
+    own = plugin_methods(plugin) if plugin is not None else {}
+    points = _points()
+    if name not in own and name not in points:
+        raise MethodError(f"no method named {name!r}; {nearest(name, {*own, *points})}")
+    entry = own[name] if name in own else _installed(points[name])
     if entry.method is None:
         raise MethodError(f"method {name!r} of {entry.source} is broken: {entry.problem}")
     return entry.method

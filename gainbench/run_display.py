@@ -20,7 +20,7 @@ from rich.text import Text
 from gainbench import console
 from gainbench.console import LINE_SECONDS, STYLES, cell_name
 from gainbench.run.executors import Execution
-from gainbench.run.forecast import Forecast, Kind, Pace, duration, forecast_run
+from gainbench.run.forecast import Forecast, Kind, Pace, duration, few_of, forecast_run
 from gainbench.run.status import CellProgress, CellStatus
 from gainbench.run.timing import time_cells
 from gainbench.spec import CellSpec
@@ -157,9 +157,7 @@ def _planned_lines(plan: "Plan", started: Sequence[CellSpec]) -> Iterator[str]:
             ]
             if at_stage:
                 counted = Counter(at_stage)
-                parts.append(
-                    f"{word}: {', '.join(f'{label} x {n}' if n > 1 else label for label, n in counted.items())}"
-                )
+                parts.append(f"{word}: {few_of(f'{label} x {n}' if n > 1 else label for label, n in counted.items())}")
         if parts:
             yield f"{dataset}: {'; '.join(parts)}"
 

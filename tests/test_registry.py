@@ -121,6 +121,20 @@ def test_an_installed_method_that_fails_to_import_is_listed_as_broken_and_the_ot
         find_method("bad")
 
 
+def test_finding_a_method_imports_no_other(monkeypatch, tmp_path):
+    (tmp_path / "of_a_stranger.py").write_text("raise SystemError('imported for nothing')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = metadata.EntryPoint("telea", "gainbench_baselines.classical:Telea", registry.GROUP)
+    other = metadata.EntryPoint("other", "of_a_stranger:Other", registry.GROUP)
+    loaded = []
+    monkeypatch.setattr(registry, "_loaded", lambda name, *rest: loaded.append(name) or registry.Entry(name, *rest))
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: [other, asked])
+    assert find_method("telea").name == "telea"
+    assert loaded == ["telea"]
+    with pytest.raises(MethodError, match="imported for nothing"):
+        find_method("other")
+
+
 def test_every_method_of_this_project_is_installed_and_whole():
     entries = installed_methods()
     assert {"gain", "partial_conv", "telea", "navier_stokes"} <= set(entries)

@@ -17,6 +17,9 @@ from gainbench.run.layout import RESULT, SPEC, STATUS, TRAINING, TRAINING_LOG, W
 from gainbench.spec import CellSpec
 from gainbench.training.log import read_log
 
+MOST_NAMED = 24
+"""Methods that a sentence names one by one; a suite may have hundreds."""
+
 Source = Literal["earlier", "timed", "kin", "unknown"]
 """Cells of the same kind in the results root; iterations timed just now; cells of another kind; nothing at all."""
 
@@ -89,12 +92,12 @@ class Forecast:
             return []
         wall, origins = self.wall(), []
         if wall is None:
-            names = ", ".join(dict.fromkeys(self.labels.values()))
+            names = few_of(self.labels.values())
             return [f"time not known: no earlier cell of {names} at this scale, and nothing timed"]
         for source, words in _WORDS.items():
-            methods = dict.fromkeys(self.labels[key] for key, pace in self.paces.items() if pace.source == source)
+            methods = [self.labels[key] for key, pace in self.paces.items() if pace.source == source]
             if methods:
-                origins.append(f"{words}: {', '.join(methods)}")
+                origins.append(f"{words}: {few_of(methods)}")
         if any(pace.rest is None and pace.source != "unknown" for pace in self.paces.values()):
             origins.append("evaluation is not known and not counted")
         return [f"about {duration(wall)} ({'; '.join(origins)})"]
@@ -106,6 +109,14 @@ _WORDS: dict[Source, str] = {
     "kin": "from other options of the same method",
     "unknown": "not known",
 }
+
+
+def few_of(labels: Iterable[str]) -> str:
+    """Labels in a sentence, each once; of many the first ones, and how many more there are."""
+    names = list(dict.fromkeys(labels))
+    if len(names) <= MOST_NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
 
 
 def duration(seconds: float) -> str:

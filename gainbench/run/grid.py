@@ -173,7 +173,11 @@ def would_start(
     """
     started = [cell.spec for cell in plan.pending if retry == "failed" or not _failed(cell)]
     # Long cells first: a training that starts last would leave the other jobs idle.
-    started.sort(key=lambda spec: not issubclass(find_method(spec.method.name, spec.plugin), TrainableInpainter))
+    trained = {
+        (name, plugin): issubclass(find_method(name, plugin), TrainableInpainter)
+        for name, plugin in {(spec.method.name, spec.plugin) for spec in started}
+    }
+    started.sort(key=lambda spec: not trained[spec.method.name, spec.plugin])
     return started, _execution(plan, jobs)
 
 

@@ -11,7 +11,8 @@ from gainbench.atomic import write_json
 from gainbench.data import DATASETS, Dataset, open_dataset
 from gainbench.errors import SpecError
 from gainbench.evaluation.metrics.catalogue import METRICS
-from gainbench.masks import MaskProtocol, open_protocol
+from gainbench.masks import open_protocol
+from gainbench.methods import Inpainter
 from gainbench.registry import find_method, plugin_hash, plugin_methods, validated_params
 from gainbench.run.layout import SUITE
 from gainbench.run.reuse import Stage, stage
@@ -118,17 +119,22 @@ def plan_suite(
             raise SpecError(f"suite {suite.name}: no metric named {metric!r}; {nearest(metric, METRICS)}")
     protocol = open_protocol(narrowed.masks)
     opened = {name: open_dataset(name, paths.get(name), strict=strict) for name in narrowed.datasets}
+    found = _found_methods(narrowed.methods, plugin, own)
     cells = [
-        _cell(
-            narrowed,
-            method,
-            seed,
-            scale=budget,
-            protocol=protocol,
-            dataset=opened[dataset],
+        CellSpec(
+            dataset=dataset,
             data_path=paths.get(dataset),
-            plugin=plugin,
-            own=own,
+            manifest_hash=opened[dataset].manifest.hash,
+            method=method,
+            revision=found[method.name].revision,
+            plugin=found[method.name].plugin,
+            plugin_hash=found[method.name].plugin_hash,
+            seed=seed,
+            scale=budget,
+            masks=narrowed.masks,
+            mask_hash=protocol.hash,
+            metrics=narrowed.metrics,
+            samples=_kept_pictures(narrowed, opened[dataset], budget),
         )
         for dataset in narrowed.datasets
         for method in narrowed.methods
@@ -217,36 +223,29 @@ def _narrowed(
     return chosen, notes
 
 
-def _cell(
-    suite: Suite,
-    spec: MethodSpec,
-    seed: int,
-    *,
-    scale: Scale,
-    protocol: MaskProtocol,
-    dataset: Dataset,
-    data_path: Path | None,
-    plugin: Path | None,
-    own: list[MethodSpec],
-) -> CellSpec:
-    from_plugin = plugin if spec.name in {method.name for method in own} else None
-    method = find_method(spec.name, from_plugin)
-    validated_params(method, spec)
-    return CellSpec(
-        dataset=dataset.name,
-        data_path=data_path,
-        manifest_hash=dataset.manifest.hash,
-        method=spec,
-        revision=method.revision,
-        plugin=from_plugin,
-        plugin_hash=plugin_hash(from_plugin) if from_plugin is not None else None,
-        seed=seed,
-        scale=scale,
-        masks=suite.masks,
-        mask_hash=protocol.hash,
-        metrics=suite.metrics,
-        samples=_kept_pictures(suite, dataset, scale),
-    )
+@dataclass(frozen=True)
+class _Found:
+    """What cells keep of a method's class."""
+
+    revision: int
+    plugin: Path | None
+    plugin_hash: str | None
+
+
+def _found_methods(methods: Sequence[MethodSpec], plugin: Path | None, own: list[MethodSpec]) -> dict[str, _Found]:
+    """Look every method up once, whatever the number of its cells, and validate its options."""
+    of_plugin = {method.name for method in own}
+    classes: dict[str, type[Inpainter]] = {}
+    found: dict[str, _Found] = {}
+    for spec in methods:
+        if spec.name not in classes:
+            source = plugin if spec.name in of_plugin else None
+            classes[spec.name] = find_method(spec.name, source)
+            found[spec.name] = _Found(
+                classes[spec.name].revision, source, plugin_hash(source) if source is not None else None
+            )
+        validated_params(classes[spec.name], spec)
+    return found
 
 
 def _kept_pictures(suite: Suite, dataset: Dataset, scale: Scale) -> int:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gainbench.run.executors import Execution
-from gainbench.run.forecast import Forecast, Kind, Pace, duration, forecast_run, kind_of
+from gainbench.run.forecast import Forecast, Kind, Pace, duration, few_of, forecast_run, kind_of
 from gainbench.run.layout import cell_folder
 from gainbench.spec import CellSpec, MaskSpec, MethodSpec, Scale
 
@@ -107,6 +107,12 @@ def test_cells_fill_the_jobs_in_their_order():
 
 def test_a_run_of_nothing_takes_no_sentence():
     assert Forecast({}, {}, {}, jobs=2).sentences() == []
+
+
+def test_a_sentence_names_some_of_many_methods():
+    names = [f"m{number:02d}" for number in range(500)]
+    assert few_of([*names[:3], *names[:3]]) == "m00, m01, m02"
+    assert few_of(names).endswith("m22, m23 and 476 more")
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,22 @@ def test_only_cells_of_the_plugin_carry_its_hash(planned, plugin):
     assert [cell.spec.plugin for cell in plan.cells] == [None, plugin]
 
 
+def test_a_plugin_is_imported_as_often_for_many_cells_as_for_one(planned, tmp_path):
+    imports = tmp_path / "imports"
+    plugin = tmp_path / "counting.py"
+    plugin.write_text(
+        "from gainbench import Inpainter\n"
+        f"with open({str(imports)!r}, 'a') as file:\n    file.write('x')\n"
+        "class Counting(Inpainter):\n    name = 'counting'\n"
+    )
+    counts = []
+    for seeds in ([0], range(50)):
+        imports.write_text("")
+        assert len(planned(methods=["counting"], plugin=plugin, seeds=seeds).cells) == len(seeds)
+        counts.append(len(imports.read_text()))
+    assert 0 < counts[0] == counts[1]
+
+
 def test_narrowings_are_written_into_the_resolved_suite(planned, suite):
     two = suite.model_copy(update={"methods": tuple(map(MethodSpec.parse, ["telea", "steady"])), "seeds": (0, 1)})
     resolved = planned(suite=two, methods=["steady"], seeds=[1, 2], iterations=2).resolved

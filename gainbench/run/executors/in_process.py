@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gainbench.errors import RunError
-from gainbench.run.attempt import attempt
 from gainbench.run.executors import Execution, Watch, kept_settings
 from gainbench.run.layout import cell_folder
 from gainbench.run.status import CellStatus, read_status
@@ -25,6 +24,8 @@ class InProcessExecutor:
         return [self._one(spec, root, execution, watch) for spec in specs]
 
     def _one(self, spec: CellSpec, root: Path, execution: Execution, watch: Watch) -> CellStatus:
+        from gainbench.run.attempt import attempt  # noqa: PLC0415 - a plan need not wait for what only cells use
+
         threads, precision = kept_settings(root, spec, execution)
         status = attempt(
             spec,
