@@ -75,7 +75,9 @@ ScaleOption = Annotated[
 IterationsOption = Annotated[int | None, typer.Option(min=0, help="training budget instead of the scale's")]
 MethodsOption = Annotated[
     list[str] | None,
-    typer.Option(autocompletion=completion.methods, help="only these, as in gain,gain[guidance=canny]"),
+    typer.Option(
+        autocompletion=completion.methods, help="these only, as in gain,gated_conv; one that the suite lacks joins it"
+    ),
 ]
 DatasetsOption = Annotated[
     list[str] | None, typer.Option(autocompletion=completion.datasets, help="only these, separated by commas")

@@ -49,6 +49,11 @@ def installed_methods() -> dict[str, Entry]:
     return {name: _installed(point) for name, point in _points().items()}
 
 
+def installed_names() -> frozenset[str]:
+    """What the installed methods are called; none of them is imported."""
+    return frozenset(_points())
+
+
 def _points() -> dict[str, metadata.EntryPoint]:
     points = metadata.entry_points(group=GROUP)
     return {point.name: point for point in sorted(points, key=lambda point: point.name)}

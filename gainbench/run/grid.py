@@ -107,7 +107,7 @@ def run_suite(
         root: the results root; a second run in it is refused while the first one lasts.
         scale: see :func:`gainbench.run.plan.plan_suite`, as for ``iterations`` ... ``strict``.
         iterations: training budget.
-        methods: methods to narrow the suite to.
+        methods: methods to narrow the suite to, or installed ones beside them.
         datasets: data sets to narrow the suite to.
         seeds: seeds instead of the suite's.
         data_paths: where the user's data sets lie.

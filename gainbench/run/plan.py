@@ -13,7 +13,7 @@ from gainbench.errors import SpecError
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.masks import open_protocol
 from gainbench.methods import Inpainter
-from gainbench.registry import find_method, plugin_hash, plugin_methods, validated_params
+from gainbench.registry import find_method, installed_names, plugin_hash, plugin_methods, validated_params
 from gainbench.run.layout import SUITE
 from gainbench.run.reuse import Stage, stage
 from gainbench.run.store import DatasetRecord, ResolvedSuite, StoredCell, read_cell
@@ -88,7 +88,8 @@ def plan_suite(
         scale: a scale's name, or ``auto``: ``gpu`` where CUDA is present, else ``cpu``. Default: the suite's.
         iterations: overrides the suite's and the scale's training budget.
         methods: run these of the suite's methods only, by label; a ``NAME`` that the suite has with options only takes
-            every variant of it. A method of the plugin may be named, with any options, although the suite lacks it.
+            every variant of it. A method that the suite lacks joins it, with any options, if it is installed or the
+            plugin's; the resolved suite says so.
         datasets: run these of the suite's data sets only; default all of them, and those of ``data_paths`` beside them.
         seeds: run these instead of the suite's seeds.
         data_paths: where the user's data sets lie, by data set.
@@ -172,17 +173,17 @@ def _chosen_methods(suite: Suite, own: list[MethodSpec], wanted: Sequence[str] |
         exact = [method for method in valid if method == asked]
         named = [method for method in valid if method.name == asked.name]
         of_plugin = any(method.name == asked.name for method in own)
-        fitting = exact or ([asked] if asked.params and of_plugin else named if not asked.params else [])
+        joins = not named or (of_plugin and bool(asked.params))
+        fitting = exact or ([asked] if joins else [] if asked.params else named)
         if not fitting:
-            if asked.params and named:
-                validated_params(find_method(asked.name), asked)  # says which of its options there are
-                raise SpecError(
-                    f"suite {suite.name} has {', '.join(method.label for method in named)}, not {asked.label}; "
-                    "other options go into a suite file"
-                )
+            validated_params(find_method(asked.name), asked)  # says which of its options there are
             raise SpecError(
-                f"suite {suite.name} has no method {text!r}; {nearest(text, {method.label for method in valid})}"
+                f"suite {suite.name} has {', '.join(method.label for method in named)}, not {asked.label}; "
+                "other options go into a suite file"
             )
+        if not named and asked.name not in installed_names():
+            labels = {method.label for method in valid} | installed_names()
+            raise SpecError(f"no method {text!r} in suite {suite.name} or installed; {nearest(text, labels)}")
         chosen += [method for method in fitting if method not in chosen]
     return tuple(chosen)
 

@@ -105,6 +105,13 @@ def test_methods_of_a_plugin_join_the_suite_and_may_be_given_options(planned):
     assert labels(planned(methods=["steady[level=0.25]"])) == ["steady[level=0.25]"]
 
 
+def test_an_installed_method_that_the_suite_lacks_joins_it_and_the_resolved_suite_says_so(planned):
+    plan = planned(methods=["telea", "navier_stokes[radius=5]", "mean_fill"], plugin=None)
+    assert labels(plan) == ["telea", "navier_stokes[radius=5]", "mean_fill"]
+    assert plan.resolved.narrowed == ("methods added: navier_stokes[radius=5], mean_fill",)
+    assert [method.label for method in plan.resolved.suite.methods] == labels(plan)
+
+
 def test_only_cells_of_the_plugin_carry_its_hash(planned, plugin):
     plan = planned(methods=["telea", "steady"])
     expected = hashlib.blake2b(plugin.read_bytes(), digest_size=16).hexdigest()
@@ -165,6 +172,8 @@ def test_auto_takes_the_gpu_scale_where_cuda_is_present_and_never_full(planned, 
     ("options", "error", "message"),
     [
         ({"methods": ["stedy"]}, SpecError, "did you mean 'steady'"),
+        ({"methods": ["gated_cnov"]}, SpecError, "did you mean 'gated_conv'"),
+        ({"methods": ["navier_stokes[radus=9]"]}, MethodError, "did you mean 'radius'"),
         ({"methods": ["telea[radius=9]"]}, SpecError, "suite little has telea, not telea[radius=9]; other options"),
         ({"methods": ["telea[radus=9]"]}, MethodError, "did you mean 'radius'"),
         ({"methods": ["steady[levle=0.5]"]}, MethodError, "did you mean 'level'"),
