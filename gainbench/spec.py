@@ -1,18 +1,19 @@
 """What a run is made of, as strict models: an unknown key is an error that names the nearest valid one."""
 
 import difflib
-import json
+import math
 import re
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gainbench.errors import SpecError
 from gainbench.keyed import content_hash
+from gainbench.method_text import read_method, write_method
+from gainbench.plain_yaml import DEPTH_LIMIT, TEXT_LIMIT, read_yaml
 
 SCHEMA_VERSION = 1
 """Part of every cell key; raised when the meaning of a stored result changes."""
@@ -26,6 +27,14 @@ BORDERS: tuple[Literal["clear"], Literal["touching"]] = ("clear", "touching")
 Border = Literal["clear", "touching"]
 Split = Literal["train", "val", "test"]
 Precision = Literal["auto", "fp32", "bf16"]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+PROBLEMS_SHOWN = 8
+"""Sentences of one error message about a suite, each about one thing that is wrong."""
+
+SHOWN = 120
+"""Characters of what was found that a message repeats."""
 
 
 def bin_label(bounds: tuple[float, float]) -> str:
@@ -36,6 +45,7 @@ def bin_label(bounds: tuple[float, float]) -> str:
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A half sentence for error messages: the closest valid name if there is one, then all of them."""
     names = sorted(valid)
+    name = name[:SHOWN]  # what was meant is not as long, and the comparison takes the square of the length
     hint = f"did you mean {close!r}? " if (close := _closest(name, names)) else ""
     return f"{hint}Valid: {', '.join(names) if names else 'none'}."
 
@@ -70,45 +80,53 @@ class MethodSpec(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return cls._parse_text(value) if isinstance(value, str) else value
+        return dict(zip(("name", "params"), read_method(value), strict=True)) if isinstance(value, str) else value
 
-    @staticmethod
-    def _parse_text(text: str) -> dict[str, Any]:
-        match = re.fullmatch(r"\s*([A-Za-z_][\w-]*)\s*(?:\[(.*)\])?\s*", text)
-        if match is None:
-            raise ValueError(f"{text!r} is not a method: expected NAME or NAME[option=value,...]")
-        name, options = match.groups()
-        params: dict[str, Any] = {}
-        for option in filter(None, (part.strip() for part in (options or "").split(","))):
-            key, equals, value = option.partition("=")
-            if not equals:
-                raise ValueError(f"option {option!r} of {text!r} has no value: expected option=value")
-            params[key.strip()] = yaml.safe_load(value)
-        return {"name": name, "params": params}
+    @field_validator("params")
+    @classmethod
+    def _plain_params(cls, params: dict[str, Any]) -> dict[str, Any]:
+        for option, value in params.items():
+            if not option.isidentifier():
+                raise ValueError(f"{option!r} is no name of an option")
+            if problem := _not_plain(value):
+                raise ValueError(
+                    f"option {option} {problem}; expected text, a finite number, true, false, null or a list"
+                )
+        return params
 
     @classmethod
     def parse(cls, text: str) -> "MethodSpec":
-        """Read ``NAME`` or ``NAME[option=value,...]``; values are YAML scalars.
+        """Read ``NAME`` or ``NAME[option=value,...]``; values are YAML, quoted where they hold commas or brackets.
 
         Raises:
             SpecError: if the text has another form.
         """
         try:
-            return cls(**cls._parse_text(text))
-        except (ValueError, yaml.YAMLError) as error:
+            name, params = read_method(text)
+            return cls(name=name, params=params)
+        except ValidationError as error:
+            raise SpecError(f"{text!r}: {explain(error, cls)}") from error
+        except ValueError as error:
             raise SpecError(str(error)) from error
 
     @property
     def label(self) -> str:
-        """The method as rows, tables and plots print it, options in name order."""
-        if not self.params:
-            return self.name
-        options = ",".join(f"{key}={_scalar_text(value)}" for key, value in sorted(self.params.items()))
-        return f"{self.name}[{options}]"
+        """The method as rows, tables and plots print it, options in name order; :meth:`parse` reads it back."""
+        return write_method(self.name, self.params)
 
 
-def _scalar_text(value: Any) -> str:
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+def _not_plain(value: Any, depth: int = 0) -> str:
+    """Why a cell's key could not be made of an option's value; empty if it can."""
+    if depth > DEPTH_LIMIT:
+        return "is a list inside of lists without end"
+    if isinstance(value, list | tuple | dict):
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        return next(filter(None, (_not_plain(part, depth + 1) for part in parts)), "")
+    if value is None or isinstance(value, bool | int | str):
+        return ""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"is {value}"
+    return f"is {type(value).__name__}"
 
 
 class Scale(StrictModel):
@@ -130,7 +148,7 @@ class MaskSpec(StrictModel):
     """Which holes: a protocol, its seed, its bins, and a folder where the protocol reads the user's files."""
 
     protocol: str = "irregular-v1"
-    seed: int = 0
+    seed: Seed = 0
     bins: tuple[tuple[float, float], ...] = Field(default=BINS, min_length=1)
     borders: tuple[Border, ...] = Field(default=BORDERS, min_length=1)
     path: Path | None = Field(default=None, description="folder of the user's test masks, where the protocol reads any")
@@ -139,6 +157,14 @@ class MaskSpec(StrictModel):
     invert: bool | None = Field(
         default=None, description="true: black is the hole; false: white is, even where most of a mask is white"
     )
+
+    @field_validator("bins")
+    @classmethod
+    def _shares(cls, bins: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        for low, high in bins:
+            if not 0 <= low < high <= 1:
+                raise ValueError(f"[{low:g}, {high:g}] is no bin: expected shares of the picture, 0 <= low < high <= 1")
+        return bins
 
 
 class Suite(StrictModel):
@@ -150,12 +176,22 @@ class Suite(StrictModel):
     methods: tuple[MethodSpec, ...] = Field(min_length=1)
     masks: MaskSpec = MaskSpec()
     metrics: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     scale: str = "auto"
-    iterations: int | None = Field(default=None, ge=0, description="overrides the scale's training budget")
+    iterations: int | None = Field(default=None, ge=0, le=10**12, description="overrides the scale's training budget")
     samples: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
         default=4, description="test pictures whose outputs are kept as PNG, per cell; or all"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,80}", name):
+            raise ValueError(
+                "results lie in a folder of this name: expected 1 to 80 letters, no slash, no control character, no "
+                "dot at the beginning"
+            )
+        return name
 
     @field_validator("methods")
     @classmethod
@@ -239,7 +275,7 @@ def suite_names() -> list[str]:
 
 def scales() -> dict[str, Scale]:
     """The shipped scales by name, smallest first."""
-    written = yaml.safe_load((SUITES / "scales.yaml").read_text(encoding="utf-8"))
+    written = read_yaml((SUITES / "scales.yaml").read_text(encoding="utf-8"))
     return {name: Scale(name=name, **fields) for name, fields in written.items()}
 
 
@@ -251,46 +287,58 @@ def load_suite(name_or_path: str | Path) -> Suite:
     """
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
-        if not path.is_file():
-            raise SpecError(f"no suite file at {path}")
         text, source = _text(path), str(path)
     elif str(name_or_path) in suite_names():
         text, source = (SUITES / f"{name_or_path}.yaml").read_text(encoding="utf-8"), f"suite {name_or_path}"
     else:
-        raise SpecError(f"no suite named {str(name_or_path)!r}; {nearest(str(name_or_path), suite_names())}")
+        raise SpecError(f"no suite named {_shown(str(name_or_path))}; {nearest(str(name_or_path), suite_names())}")
     try:
-        written = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SpecError(f"{source} is not YAML: {error}") from error
+        written = read_yaml(text)
+    except ValueError as error:
+        raise SpecError(f"{source} is not YAML as suites are written: {error}") from error
     if not isinstance(written, dict):
         raise SpecError(f"{source} holds {type(written).__name__}, expected keys such as datasets, methods, metrics")
     try:
-        return Suite(**written)
+        return Suite.model_validate(written)
     except ValidationError as error:
         raise SpecError(f"{source}: {explain(error, Suite)}") from error
 
 
 def _text(path: Path) -> str:
     try:
+        if not path.is_file():
+            raise SpecError(f"no suite file at {path}")
+        if (size := path.stat().st_size) > 4 * TEXT_LIMIT:
+            raise SpecError(f"{path} has {size:,} bytes: no suite is as long")
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise SpecError(f"{path} cannot be read as UTF-8 text: {error}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """A validation error as sentences a person can act on."""
+    """A validation error as sentences a person can act on; the first few, and how many more there are."""
+    problems = error.errors(include_url=False)
     sentences = []
-    for problem in error.errors():
+    for problem in problems[:PROBLEMS_SHOWN]:
         place = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             valid = _fields_at(model, problem["loc"][:-1])
-            sentences.append(f"unknown key {place!r}; {nearest(str(problem['loc'][-1]), valid)}")
+            sentences.append(f"unknown key {_shown(place)}; {nearest(str(problem['loc'][-1]), valid)}")
         elif problem["type"] == "literal_error":
             choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-            sentences.append(f"{place}: no such value {problem['input']!r}; {nearest(str(problem['input']), choices)}")
+            found = _shown(problem["input"])
+            sentences.append(f"{place}: no such value {found}; {nearest(str(problem['input']), choices)}")
         else:
-            sentences.append(f"{place or 'value'}: {problem['msg']} (found {problem['input']!r})")
-    return "; ".join(sentences)
+            sentences.append(
+                f"{place or 'value'}: {problem['msg'].removeprefix('Value error, ')} (found {_shown(problem['input'])})"
+            )
+    more = len(problems) - PROBLEMS_SHOWN
+    return "; ".join(sentences) + (f"; and {more} more" if more > 0 else "")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

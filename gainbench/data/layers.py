@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from gainbench.atomic import atomic_path
-from gainbench.data.inspection import BYTES_LIMIT, FORMATS, refusal
 from gainbench.errors import DataError
+from gainbench.raster import FORMATS, content_of, decoding_problem, refusal
 
 EXPECTED = "expected an 8-bit RGB, gray or palette picture, with or without alpha"
 
@@ -69,17 +69,15 @@ def read_layers(path: Path) -> Layers:
     """Read a picture, upright as its EXIF orientation says.
 
     Args:
-        path: an 8-bit file in one of ``inspection.FORMATS``; what it is, its content decides.
+        path: an 8-bit file in one of ``raster.FORMATS``; what it is, its content decides.
 
     Raises:
         DataError: missing, damaged, too large, of more than 8 bits a channel, CMYK or animated; says which.
     """
     try:
         found = _decoded(path)
-    except UnidentifiedImageError:
-        found = f"not a picture in any of {', '.join(FORMATS)}"
     except Exception as error:  # noqa: BLE001 - decoders raise anything on hostile bytes; each means the same here
-        found = f"{type(error).__name__}: {error}"
+        found = decoding_problem(error)
     if isinstance(found, str):
         remedy = f"; {REMEDIES[found]}" if found in REMEDIES else ""
         raise DataError(f"{path} cannot be used: {found}; {EXPECTED}{remedy}")
@@ -106,9 +104,12 @@ def write_png(layers: Layers, path: Path) -> None:
 
 def _decoded(path: Path) -> Layers | str:
     """The picture, or why it cannot be used."""
-    if path.stat().st_size > BYTES_LIMIT:
-        return f"more than {BYTES_LIMIT:,} bytes"
-    with Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS) as opened:
+    content = content_of(path)
+    if isinstance(content, str):
+        return content
+    if not content:
+        return "empty file"
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
         if problem := refusal(opened, layered=True):
             return problem
         picture = ImageOps.exif_transpose(opened)

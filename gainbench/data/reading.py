@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from gainbench.data.inspection import FORMATS, Inspection, inspect_file
+from gainbench.data.inspection import Inspection, inspect_file
 from gainbench.errors import DataError
+from gainbench.raster import FORMATS
 
 RESAMPLING = Image.Resampling.BICUBIC
 """Pillow's bicubic filter, which widens with the reduction and so is antialiased."""
@@ -33,7 +34,7 @@ def read_picture(path: Path, *, admit_gray: bool = False) -> NDArray[np.uint8]:
     """Read a whole picture, upright as its EXIF orientation says; a colour profile is not applied.
 
     Args:
-        path: an 8-bit RGB file in one of the formats of ``inspection.FORMATS``; what it is, its content decides.
+        path: an 8-bit RGB file in one of the formats of ``raster.FORMATS``; what it is, its content decides.
         admit_gray: also take 8-bit gray files, three equal channels then.
 
     Returns:

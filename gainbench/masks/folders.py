@@ -7,18 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from gainbench.assets.cache import cache_folder
 from gainbench.atomic import write_text
 from gainbench.errors import MaskError
 from gainbench.keyed import content_hash
 from gainbench.masks.identity import packed
-from gainbench.masks.reading import check_polarity, decode_mask
+from gainbench.masks.reading import check_polarity, decode_mask, mask_content
 from gainbench.masks.statistics import NATIVE_SIZE, BoolArray, border_class, resize_nearest
 from gainbench.spec import Border, StrictModel
 
 logger = logging.getLogger(__name__)
+
+_Hashes = TypeAdapter(dict[str, str])
 
 
 class MaskFile(StrictModel):
@@ -48,7 +50,7 @@ class MaskFolder(StrictModel):
     def read(self, name: str) -> BoolArray:
         """One mask, resized (nearest) to the native size: bool (512, 512), True = hole."""
         path = self.path / name
-        return _native(decode_mask(path.read_bytes(), path, invert=self.invert), path)
+        return _native(decode_mask(mask_content(path), path, invert=self.invert), path)
 
 
 def open_folder(path: Path | None, protocol: str, *, invert: bool | None, group: Callable[[str], str]) -> MaskFolder:
@@ -92,9 +94,9 @@ def file_hashes(path: Path, protocol: str) -> dict[str, str]:
     key = content_hash(["bytes", str(path), _stamps(paths)])
     remembered = cache_folder() / "masks" / f"{key}.json"
     try:
-        hashes: dict[str, str] = json.loads(remembered.read_text(encoding="utf-8"))
+        hashes: dict[str, str] = _Hashes.validate_json(remembered.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        hashes = {name: _bytes_hash(found.read_bytes()) for name, found in paths.items()}
+        hashes = {name: _bytes_hash(mask_content(found)) for name, found in paths.items()}
         try:
             write_text(remembered, json.dumps(hashes))
         except OSError as error:
@@ -109,15 +111,23 @@ def _png_files(path: Path, protocol: str) -> dict[str, Path]:
     # Archives made on macOS hold a hidden twin of every file.
     visible = (entry for entry in path.rglob("*") if not entry.name.startswith("."))
     found = {entry.relative_to(path).as_posix(): entry for entry in visible if entry.suffix.lower() == ".png"}
+    # A folder may be called like a picture; a link that leads nowhere is a mask that is missing, and is told below.
+    found = {name: entry for name, entry in found.items() if not entry.is_dir()}
     if not found:
         raise MaskError(f"no PNG in {path}; {protocol} reads masks from there")
+    for name in found:
+        if name.encode("utf-8", "replace").decode() != name:
+            raise MaskError(f"the name of {name!a} in {path} is not UTF-8, so no table can name it: rename the file")
     return {name: found[name] for name in sorted(found)}
 
 
 def _stamps(paths: dict[str, Path]) -> list[list[object]]:
     stamps: list[list[object]] = []
     for name, path in paths.items():
-        status = path.stat()
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise MaskError(f"{path} cannot be opened: {error.strerror}; mend it or move it away") from error
         stamps.append([name, status.st_size, status.st_mtime_ns])
     return stamps
 
@@ -135,7 +145,7 @@ def _read_folder(path: Path, paths: dict[str, Path], *, invert: bool, group: Cal
     whole = hashlib.sha256()
     groups: dict[str, hashlib._Hash] = {}
     for name, found in paths.items():
-        content = found.read_bytes()
+        content = mask_content(found)
         mask = _native(decode_mask(content, found, invert=invert), found)
         bits = packed(mask)
         whole.update(bits)

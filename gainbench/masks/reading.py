@@ -1,18 +1,22 @@
 """Masks on disk: 8-bit PNG with two values, white = hole. Anything else is refused with what was found."""
 
+import io
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from gainbench.errors import MaskError
 from gainbench.masks.statistics import BoolArray
+from gainbench.raster import FORMATS, LAYERED, content_of, decoding_problem, excess
 
 MAX_TYPICAL_SHARE = 0.65
 """A (median) hole share above this is taken for inverted polarity: published test holes end at .6."""
 
 FLIP = "`invert: true` in the suite's `masks` (or `--invert-masks`)"
+EXPECTED = "expected an 8-bit PNG with the values 0 and 255"
+
 KEEP = "`invert: false` (or `--no-invert-masks`)"
 
 
@@ -30,7 +34,7 @@ def read_mask(path: Path, *, invert: bool | None = None) -> BoolArray:
     Raises:
         MaskError: unreadable, grey levels, colours or transparency, no hole or nothing but hole, or mostly white.
     """
-    hole = decode_mask(path.read_bytes() if path.is_file() else b"", path, invert=bool(invert))
+    hole = decode_mask(mask_content(path), path, invert=bool(invert))
     if invert is None:
         check_polarity(float(hole.mean()), f"{path}: its hole share")
     return hole
@@ -49,6 +53,18 @@ def check_polarity(share: float, subject: str) -> None:
         )
 
 
+def mask_content(path: Path) -> bytes:
+    """The bytes of a mask file.
+
+    Raises:
+        MaskError: there is no plain file, it cannot be opened, or it is absurdly long.
+    """
+    content = content_of(path)
+    if isinstance(content, str):
+        raise MaskError(f"{path} is not a readable picture ({content}); {EXPECTED}")
+    return content
+
+
 def decode_mask(content: bytes, path: Path, *, invert: bool) -> BoolArray:
     """The hole in an encoded mask, without the polarity check: bool (H, W), True = hole.
 
@@ -60,10 +76,7 @@ def decode_mask(content: bytes, path: Path, *, invert: bool) -> BoolArray:
     Raises:
         MaskError: see `read_mask`.
     """
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
-    if picture is None:
-        raise MaskError(f"{path} is not a readable picture; expected an 8-bit PNG with the values 0 and 255")
-    grey = _grey(picture, path)
+    grey = _grey(_decoded(content, path), path)
     hole: BoolArray = grey == 255
     hidden = int(np.count_nonzero(hole))
     if hidden + int(np.count_nonzero(grey == 0)) != grey.size:
@@ -74,19 +87,40 @@ def decode_mask(content: bytes, path: Path, *, invert: bool) -> BoolArray:
     return ~hole if invert else hole
 
 
-def _grey(picture: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
-    """The one channel of a picture whose colour channels agree."""
-    if picture.dtype != np.uint8:
-        raise MaskError(f"{path} has {picture.dtype} pixels; expected 8 bits, the values 0 and 255")
-    if picture.ndim == 2:
-        return np.asarray(picture, np.uint8)
-    channels = np.moveaxis(np.asarray(picture, np.uint8), -1, 0)
-    colours, alpha = channels[:3], channels[3:]
-    if alpha.size and int(alpha.min()) < 255:
+def decode_grey(content: bytes, path: Path) -> NDArray[np.uint8]:
+    """A picture of grey levels as training masks are: uint8 (H, W), colours by their luma.
+
+    Raises:
+        MaskError: not a readable picture of 8 bits and one frame.
+    """
+    return np.asarray(_decoded(content, path).convert("L"))
+
+
+def _decoded(content: bytes, path: Path) -> Image.Image:
+    """The picture, decoded to its end after its header was judged: a few kilobytes may promise gigabytes of pixels."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            problem = excess(picture) or ("" if picture.mode in ("1", *LAYERED) else f"its pixels are {picture.mode}")
+            if not problem:
+                picture.load()
+                return picture.copy()
+    except Exception as error:
+        # Decoders raise anything on hostile bytes; each means the same here.
+        problem = decoding_problem(error) if content else "empty file"
+        raise MaskError(f"{path} is not a readable picture ({problem}); {EXPECTED}") from error
+    raise MaskError(f"{path} cannot be a mask: {problem}; {EXPECTED}")
+
+
+def _grey(picture: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """The one channel of a picture whose colour channels agree: uint8 (H, W)."""
+    if picture.mode in ("1", "L") and not picture.has_transparency_data:
+        return np.asarray(picture.convert("L"))
+    channels = np.moveaxis(np.asarray(picture.convert("RGBA")), -1, 0)
+    if int(channels[3].min()) < 255:
         raise MaskError(f"{path} has transparent pixels; expected an opaque grey picture, white = hole")
-    if any((channel != colours[0]).any() for channel in colours[1:]):
+    if any((channel != channels[0]).any() for channel in channels[1:3]):
         raise MaskError(f"{path} has colours; expected a grey picture with the values 0 and 255")
-    return np.ascontiguousarray(colours[0])
+    return np.ascontiguousarray(channels[0])
 
 
 def _levels_text(grey: NDArray[np.uint8]) -> str:

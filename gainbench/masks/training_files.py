@@ -12,7 +12,7 @@ from gainbench.masks.draws import Draws
 from gainbench.masks.folders import MaskFolder, file_hashes
 from gainbench.masks.irregular import IrregularProtocol
 from gainbench.masks.protocols import MaskProtocol
-from gainbench.masks.reading import decode_mask
+from gainbench.masks.reading import decode_grey, decode_mask, mask_content
 from gainbench.masks.statistics import NATIVE_SIZE, BoolArray, resize_nearest
 from gainbench.spec import BINS, MaskSpec
 
@@ -70,7 +70,7 @@ class FileTraining(TrainingHoles):
 
     def _hole(self, draws: Draws) -> BoolArray:
         path = self._path / self._names[draws.integer(0, len(self._names) - 1)]
-        return decode_mask(path.read_bytes(), path, invert=self._invert)
+        return decode_mask(mask_content(path), path, invert=self._invert)
 
 
 class NvidiaTraining(FileTraining):
@@ -100,9 +100,7 @@ class NvidiaTraining(FileTraining):
             np.array([359, self.MAX_SHIFT, self.MAX_SHIFT, self.DILATION[1]]),
             4,
         ).tolist()
-        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
-        if picture is None:
-            raise MaskError(f"{path} is not a readable picture")
+        picture = decode_grey(mask_content(path), path)
         known = np.uint8(255) * (picture > self.CUT * 255)
         height, across = known.shape
         turn = cv2.getRotationMatrix2D((across / 2, height / 2), degrees, 1.0)

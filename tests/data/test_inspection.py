@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gainbench.data.inspection import PIXELS_LIMIT, inspect_bytes, inspect_file
+from gainbench.data.inspection import inspect_bytes, inspect_file
+from gainbench.raster import PIXELS_LIMIT
 
 RGB = np.random.default_rng(7).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 

@@ -74,7 +74,7 @@ def test_transparency_is_refused(tmp_path: Path) -> None:
 
 
 def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(MaskError, match="uint16"):
+    with pytest.raises(MaskError, match="8 bits"):
         read_mask(saved(tmp_path / "mask.png", square().astype(np.uint16) * 65535))
 
 
