@@ -17,6 +17,7 @@ from gainbench.evaluation.resampling import (
     cluster_codes,
     cluster_sums,
     every_sign,
+    few_rows,
     random_signs,
     resampled_means,
 )
@@ -115,8 +116,9 @@ def _sign_flip_p(totals: Sequence[Floats], flips: int) -> dict[tuple[int, int], 
     side_by_side = stacked.transpose(1, 0, 2).reshape(clusters, methods * columns)
     reached, tried = {pair: np.zeros(columns) for pair in pairs}, 0
     for signs in every_sign(clusters) if exact else random_signs(clusters, flips):
-        flipped = (signs @ side_by_side).reshape(len(signs), methods, columns)
-        for i, j in pairs:
-            reached[i, j] += (np.abs(flipped[:, i] - flipped[:, j]) >= threshold[i, j]).sum(axis=0)
+        for some in few_rows(signs, methods * columns):
+            flipped = (some @ side_by_side).reshape(len(some), methods, columns)
+            for i, j in pairs:
+                reached[i, j] += (np.abs(flipped[:, i] - flipped[:, j]) >= threshold[i, j]).sum(axis=0)
         tried += len(signs)
     return {pair: hits / tried if exact else (hits + 1) / (tried + 1) for pair, hits in reached.items()}

@@ -188,6 +188,13 @@ def _weight_chunk(clusters: int, rows: int, start: int) -> Floats:
     return weights
 
 
+def few_rows(weights: Floats, columns: int) -> Iterator[Floats]:
+    """Slices of resampling weights, (rows, G), so small that their products with (G, columns) take little memory."""
+    step = max(1, _CHUNK // max(1, columns))
+    for start in range(0, len(weights), step):
+        yield weights[start : start + step]
+
+
 def every_sign(clusters: int) -> Iterator[Floats]:
     """All 2^G sign patterns, (patterns, G)."""
     patterns = np.arange(2**clusters)[:, None] >> np.arange(clusters) & 1

@@ -27,6 +27,7 @@ from gainbench.evaluation.resampling import (
     cluster_codes,
     cluster_sums,
     every_sign,
+    few_rows,
     random_signs,
 )
 from gainbench.keyed import keyed_generator
@@ -34,6 +35,9 @@ from gainbench.keyed import keyed_generator
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 ALPHA = 0.05
+
+MOST_COLUMNS = 256
+"""Columns that are resampled at a time: a suite of hundreds of methods takes no more memory than one of a few."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,8 @@ def sign_flip_p(sums: ArrayLike, *, flips: int = RESAMPLES) -> Floats:
     exact = 2**clusters <= flips
     reached, tried = np.zeros(columns), 0
     for signs in every_sign(clusters) if exact else random_signs(clusters, flips):
-        reached += (np.abs(signs @ totals) >= threshold).sum(axis=0)
+        for some in few_rows(signs, columns):
+            reached += (np.abs(some @ totals) >= threshold).sum(axis=0)
         tried += len(signs)
     return reached / tried if exact else (reached + 1) / (tried + 1)
 
@@ -301,10 +306,12 @@ def _checked(values: ArrayLike, clusters: Sequence[object] | NDArray[np.generic]
 
 
 def _columns_by_rows(*arrays: Floats) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Columns that have values of every seed in the same rows, together: (their places, the rows)."""
+    """Columns that have values of every seed in the same rows, some together: (their places, the rows)."""
     finite = np.isfinite(np.concatenate(arrays, axis=0)).min(axis=0)
     groups: dict[bytes, list[int]] = {}
     for column in range(finite.shape[1]):
         groups.setdefault(finite[:, column].tobytes(), []).append(column)
     for columns in groups.values():
-        yield np.array(columns, dtype=np.intp), np.flatnonzero(finite[:, columns[0]])
+        rows = np.flatnonzero(finite[:, columns[0]])
+        for start in range(0, len(columns), MOST_COLUMNS):
+            yield np.array(columns[start : start + MOST_COLUMNS], dtype=np.intp), rows

@@ -1,7 +1,7 @@
 """Rows of many cells in one order, so that differences can be taken row by row."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
@@ -27,6 +27,10 @@ class Block:
     bins: NDArray[np.generic]
     borders: NDArray[np.generic]
     numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def of(self, methods: Sequence[str]) -> "Block":
+        """The same rows of some methods only."""
+        return replace(self, numbers={name: own for name, own in self.numbers.items() if name in methods})
 
 
 def aligned(rows: pd.DataFrame, metrics: list[str], methods: Sequence[str]) -> Block:

@@ -24,6 +24,10 @@ from gainbench.spec import BORDERS
 __all__ = ["ALL", "FEW_PICTURES", "Analysis", "Place", "Score", "SetScore", "best_method", "is_legacy", "is_oracle"]
 
 
+MOST_DRAWN = 24
+"""Methods that figures, galleries and comparisons of every two show: with more, nobody can read them, and pairs grow
+with the square. Which ones is the suite's order, never their numbers: choosing the best would spoil their p."""
+
 FEW_PICTURES = 2000
 """Below this many pictures the Frechet distance is mostly bias and KID leads."""
 
@@ -95,14 +99,16 @@ class Analysis:
         methods: method labels in the suite's order.
         scores: place -> method -> score, for metrics of single pictures.
         set_scores: place -> method -> value, for metrics of sets.
-        pairs: place -> (first, second) -> their comparison, border classes pooled, names in the suite's order; other
-            papers' definitions are left out.
+        drawn: the methods that figures show, the first of them where there are too many.
+        pairs: place -> (first, second) of those -> their comparison, border classes pooled, names in the suite's order;
+            other papers' definitions are left out.
     """
 
     def __init__(self, stored: StoredResults) -> None:
         self.stored = stored
         self.datasets = _in_order([cell.spec.dataset for cell in stored.cells])
         self.methods = _in_order([cell.spec.method.label for cell in stored.cells])
+        self.drawn = self.methods[:MOST_DRAWN]
         self.scores: dict[Place, dict[str, Score]] = {}
         self.pairs: dict[Place, dict[Names, Pair]] = {}
         self._bins: dict[str, list[str]] = {}
@@ -114,7 +120,7 @@ class Analysis:
                 self._bins[dataset] = bins_of(rows)
                 self._borders[dataset] = borders_of(rows)
                 block = aligned(rows, [metric for metric in asked if not is_legacy(metric)], self.methods)
-                for (metric, bin_), pairs in compared_pairs(block, self.bins(dataset)).items():
+                for (metric, bin_), pairs in compared_pairs(block.of(self.drawn), self.bins(dataset)).items():
                     self.pairs[Place(dataset, metric, bin_, ALL)] = pairs
                 self.scores |= scores_in(dataset, block, self.bins(dataset), self.borders(dataset), self.pairs)
                 if others := [metric for metric in asked if is_legacy(metric)]:
@@ -158,11 +164,15 @@ class Analysis:
 
     def cells(self, dataset: str, method: str | None = None) -> list[StoredCell]:
         """The cells of a data set, of one method or of all."""
-        return [
-            cell
-            for cell in self.stored.cells
-            if cell.spec.dataset == dataset and method in {None, cell.spec.method.label}
-        ]
+        return self._cells.get((dataset, method), [])
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str | None], list[StoredCell]]:
+        found: dict[tuple[str, str | None], list[StoredCell]] = {}
+        for cell in self.stored.cells:
+            for method in (None, cell.spec.method.label):
+                found.setdefault((cell.spec.dataset, method), []).append(cell)
+        return found
 
     def differences_to(self, reference: str, dataset: str, metric: str) -> dict[str, dict[str, Difference]]:
         """Bin -> method -> its paired difference to ``reference``, border classes pooled; the p are not adjusted."""

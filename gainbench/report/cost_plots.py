@@ -66,11 +66,12 @@ def method_costs(analysis: Analysis, dataset: str) -> dict[str, dict[str, float]
     for cell in analysis.cells(dataset):
         if cell.result is not None:
             costs.setdefault(cell.spec.method.label, cell.result.cost)
-    return {method: costs[method] for method in analysis.methods if method in costs}
+    return {method: costs[method] for method in analysis.drawn if method in costs}
 
 
 def _scores(analysis: Analysis, dataset: str, metric: str) -> Mapping[str, Score]:
-    return analysis.scores.get(Place(dataset, metric, ALL, ALL), {})
+    scores = analysis.scores.get(Place(dataset, metric, ALL, ALL), {})
+    return {method: score for method, score in scores.items() if method in analysis.drawn}
 
 
 def _drawn(

@@ -60,7 +60,12 @@ def write_curves(analysis: Analysis, folder: Path) -> list[PlotFiles]:
     """One figure for each data set on which something was trained: a panel for each method."""
     written = []
     for dataset in analysis.datasets:
-        curves = [curve for cell in analysis.cells(dataset) for curve in cell_curves(cell)]
+        curves = [
+            curve
+            for method in analysis.drawn
+            for cell in analysis.cells(dataset, method)
+            for curve in cell_curves(cell)
+        ]
         if curves:
             plot = write_plot(
                 partial(_drawn, analysis, dataset, curves),

@@ -107,7 +107,7 @@ def contact_sheet(
         return None
     cells = first_cells(analysis, dataset)
     listed = {method: _files(cell) for method, cell in cells.items()}
-    kept = [method for method in analysis.methods if listed.get(method)]
+    kept = [method for method in (analysis.drawn if methods is None else analysis.methods) if listed.get(method)]
     shown = [method for method in kept if methods is None or method in methods]
     if not shown:
         return None

@@ -21,7 +21,7 @@ from gainbench.report.analysis import Analysis
 from gainbench.report.figures import Kind, PlotFiles, page_address
 from gainbench.report.gallery import publishable
 from gainbench.report.matrix import Matrix, matrices
-from gainbench.report.notes import reduced_sentence, scale_sentence
+from gainbench.report.notes import drawn_sentence, reduced_sentence, scale_sentence
 from gainbench.report.numbers import percent, probability
 from gainbench.report.pairs import least_p
 from gainbench.report.palette import method_styles
@@ -95,6 +95,7 @@ def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots
         resolved=resolved,
         scale=scale_sentence(resolved.scale),
         reduced=reduced_sentence(resolved.scale),
+        drawn=drawn_sentence(analysis),
         unfinished=cell_origins(analysis.stored.unfinished),
         styles=method_styles(analysis.methods),
         metrics=analysis.asked_metrics,
@@ -135,7 +136,7 @@ def _sections(analysis: Analysis, folder: Path, tables: Sequence[Table], plots: 
                 legacy=next((table for table in others if table.name.endswith(LEGACY)), None),
                 others=tuple(table for table in others if not table.name.endswith(LEGACY)),
                 matrices=tuple(matrices(analysis, dataset)),
-                least_p=probability(least_p(analysis.methods, analysis.bins(dataset))),
+                least_p=probability(least_p(analysis.drawn, analysis.bins(dataset))),
                 figures={
                     kind: tuple(_figure(plot, folder) for plot in own if plot.kind == kind)
                     for kind in ("metric", "pairs", "cost", "shrinkage", "training")

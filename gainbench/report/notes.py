@@ -81,6 +81,16 @@ def reduced_sentence(scale: Scale) -> str:
     )
 
 
+def drawn_sentence(analysis: Analysis) -> str:
+    """Which methods are in tables alone; empty if every method is drawn."""
+    if len(analysis.drawn) == len(analysis.methods):
+        return ""
+    return (
+        f"{count(len(analysis.methods))} methods: tables have all of them. Figures, pictures and the comparisons of "
+        f"every two show the first {len(analysis.drawn)} in the order of the suite; `gainbench compare A B` takes any."
+    )
+
+
 def caption(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
     """What was measured on what, sentence by sentence."""
     cells = analysis.cells(dataset)

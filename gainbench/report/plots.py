@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gainbench.evaluation.metrics.catalogue import MetricInfo
-from gainbench.report.analysis import ALL, Analysis, Place
+from gainbench.report.analysis import ALL, Analysis, Place, best_method
 from gainbench.report.direct_labels import LABEL_GAP, LEADER, label_ends, label_width
 from gainbench.report.figures import NAN, PlotFiles, comma_separated, write_plot
 from gainbench.report.notes import FLOOR_LABEL
@@ -93,7 +93,7 @@ def metric_lines(analysis: Analysis, dataset: str, metric: str) -> dict[str, Lin
     """Method -> its values by bin, border classes pooled."""
     places = [Place(dataset, metric, bin_, ALL) for bin_ in analysis.bins(dataset)]
     lines = {}
-    for method in analysis.methods:
+    for method in analysis.drawn:
         scores = [analysis.scores.get(place, {}).get(method) for place in places]
         sets = [analysis.set_scores.get(place, {}).get(method) for place in places]
         if any(sets):
@@ -111,10 +111,11 @@ def metric_lines(analysis: Analysis, dataset: str, metric: str) -> dict[str, Lin
 
 
 def difference_lines(analysis: Analysis, dataset: str, metric: str) -> tuple[str, dict[str, Line]]:
-    """The best method over all holes, and every other method's paired difference to it by bin; empty without a best."""
-    pooled = analysis.scores.get(Place(dataset, metric, ALL, ALL), {})
-    best = next((method for method, score in pooled.items() if score.best), "")
-    if not best:
+    """The best method drawn, over all holes, and every other's paired difference to it by bin; empty without a best."""
+    everyone = analysis.scores.get(Place(dataset, metric, ALL, ALL), {})
+    pooled = {method: score for method, score in everyone.items() if method in analysis.drawn}
+    best = best_method({method: score.interval for method, score in pooled.items()}, metric)
+    if best is None:
         return "", {}
     bins = analysis.bins(dataset)
     found = analysis.differences_to(best, dataset, metric)
@@ -220,7 +221,7 @@ def _footer(analysis: Analysis, dataset: str, info: MetricInfo, lines: Mapping[s
         if info.per == "picture"
         else "no intervals: one value a set"
     )
-    absent = [method for method in analysis.methods if method not in lines and analysis.cells(dataset, method)]
+    absent = [method for method in analysis.drawn if method not in lines and analysis.cells(dataset, method)]
     budget = f"{scale.size} px, base {scale.base}, {count(scale.iterations)} iterations of batch {scale.batch}"
     sentences = [f"{dataset}, {info.id}, n = {each} a bin, {drawn}.", f"Scale {scale.name}: {budget}."]
     return [" ".join(sentences), *([f"Without numbers: {', '.join(absent)}."] if absent else [])]

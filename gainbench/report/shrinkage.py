@@ -121,7 +121,7 @@ def _by_name(analysis: Analysis, dataset: str) -> dict[str, dict[str, Shrinkage]
     for cell in sorted(cells, key=lambda cell: cell.spec.seed):
         first.setdefault(cell.spec.method.label, cell)
     found: dict[str, dict[str, Shrinkage]] = {}
-    for label in analysis.methods:
+    for label in analysis.drawn:
         if label in first and (shrinkage := first[label].shrinkage()) is not None:
             found.setdefault(first[label].spec.method.name, {})[label] = shrinkage
     return found

@@ -126,7 +126,7 @@ def viewer(analysis: Analysis, dataset: str, *, budget: int = BUDGET) -> Viewer 
     if not publishable(analysis, dataset):
         return None
     cells = first_cells(analysis, dataset)
-    kept = {method: files for method in analysis.methods if method in cells and (files := _kept(cells[method]))}
+    kept = {method: files for method in analysis.drawn if method in cells and (files := _kept(cells[method]))}
     common = set.intersection(*map(set, kept.values())) if kept else set()
     if not common:
         return None

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from gainbench.errors import EvaluationError
+from gainbench.evaluation import resampling, stats
 from gainbench.evaluation.stats import (
     Difference,
     flips_for,
@@ -106,6 +107,22 @@ def test_results_do_not_depend_on_row_order_or_on_the_other_columns() -> None:
     assert (alone.low, alone.value, alone.high) == pytest.approx(
         (together[2].low, together[2].value, together[2].high), rel=1e-9
     )
+
+
+def test_many_columns_are_worked_on_a_few_at_a_time_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(11)
+    a, b = rng.normal(0, 1, (2, 2, 120, 9))
+    b[:, 100:, 4] = np.nan
+    clusters = np.repeat(np.arange(40), 3)
+    whole = intervals_of_means(a, clusters), paired_differences(a, b, clusters, flips=3000)
+    monkeypatch.setattr(stats, "MOST_COLUMNS", 2)
+    monkeypatch.setattr(resampling, "_CHUNK", 5000)
+    slices = list(resampling.few_rows(np.ones((40, 3)), 1000))
+    assert [len(rows) for rows in slices] == [5] * 8
+    monkeypatch.setattr(resampling, "_CHUNK", 4_000_000)
+    parted = intervals_of_means(a, clusters), paired_differences(a, b, clusters, flips=3000)
+    for one, other in zip((*whole[0], *whole[1]), (*parted[0], *parted[1]), strict=True):
+        assert vars(one) == pytest.approx(vars(other), rel=1e-12, abs=1e-14)
 
 
 def test_paired_difference_sees_what_unpaired_means_cannot() -> None:

@@ -170,3 +170,27 @@ def test_the_gallery_gives_way_where_the_page_would_grow_too_large(
     reduced = written(Analysis(made.stored()), tmp_path)
     assert reduced.count('class="group"') == 6
     assert "2 more pictures were kept than fit on this page" in reduced
+
+
+def test_of_many_methods_all_are_in_tables_and_the_first_in_the_suites_order_in_figures(bench: MakeBench) -> None:
+    methods = [f"telea[radius={number}]" for number in range(30)]
+    made = bench(methods=methods, metrics=("psnr_rgb",))
+    for number, method in enumerate(methods):
+        # The best come last: they are not drawn for being good.
+        made.done(method, small(9.0 - number * 0.3), trained=False)
+    stored = made.write()
+    paths = build_report(stored, stored.folder)
+    page = paths.html.read_text(encoding="utf-8")
+    assert "30 methods: tables have all of them" in page
+    assert "show the first 24 in the order of the suite" in page
+    assert f"Of {24 * 23 // 2} pairs of methods" in page
+    assert "and 5 more" in page  # of the 29 that are worse than the best
+    main = (stored.folder / "tables" / "photos-230.csv").read_text()
+    drawn = (stored.folder / "plots" / "photos-230-psnr_rgb.csv").read_text()
+    pairs = (stored.folder / "plots" / "photos-230-pairs.csv").read_text()
+    for number, method in enumerate(methods):
+        assert f",{method}," in main
+        assert (method in drawn, method in pairs) == (number < 24, number < 24)
+    assert "telea[radius=29]" in page
+    # The reference of differences is the best of those that are drawn.
+    assert ",telea[radius=23]," in drawn
