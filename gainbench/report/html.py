@@ -124,6 +124,8 @@ def write_html(analysis: Analysis, path: Path, *, tables: Sequence[Table], plots
 
 def _sections(analysis: Analysis, folder: Path, tables: Sequence[Table], plots: Sequence[PlotFiles]) -> list[Section]:
     sections = []
+    # Hundreds of methods in every table make a page of tens of megabytes: what is left out lies beside it.
+    whole = len(analysis.drawn) == len(analysis.methods)
     for dataset in analysis.datasets:
         main, *others = [table for table in tables if table.dataset == dataset]
         own = [plot for plot in plots if plot.dataset == dataset]
@@ -134,7 +136,7 @@ def _sections(analysis: Analysis, folder: Path, tables: Sequence[Table], plots: 
                 bins=tuple(analysis.bins(dataset)),
                 main=main,
                 legacy=next((table for table in others if table.name.endswith(LEGACY)), None),
-                others=tuple(table for table in others if not table.name.endswith(LEGACY)),
+                others=tuple(table for table in others if not table.name.endswith(LEGACY)) if whole else (),
                 matrices=tuple(matrices(analysis, dataset)),
                 least_p=probability(least_p(analysis.drawn, analysis.bins(dataset))),
                 figures={

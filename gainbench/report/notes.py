@@ -86,8 +86,9 @@ def drawn_sentence(analysis: Analysis) -> str:
     if len(analysis.drawn) == len(analysis.methods):
         return ""
     return (
-        f"{count(len(analysis.methods))} methods: tables have all of them. Figures, pictures and the comparisons of "
-        f"every two show the first {len(analysis.drawn)} in the order of the suite; `gainbench compare A B` takes any."
+        f"{count(len(analysis.methods))} methods: the first table has all of them, and so have the files beside this "
+        f"page. Figures, pictures and the comparisons of every two show the first {len(analysis.drawn)} in the order "
+        "of the suite; `gainbench compare A B` takes any."
     )
 
 

@@ -181,7 +181,9 @@ def test_of_many_methods_all_are_in_tables_and_the_first_in_the_suites_order_in_
     stored = made.write()
     paths = build_report(stored, stored.folder)
     page = paths.html.read_text(encoding="utf-8")
-    assert "30 methods: tables have all of them" in page
+    assert "30 methods: the first table has all of them" in page
+    assert 'href="tables/photos-230.csv"' in page
+    assert page.count("telea<wbr>[radius=<wbr class='deep'>25]") == 2  # in that table, and among the cells
     assert "show the first 24 in the order of the suite" in page
     assert f"Of {24 * 23 // 2} pairs of methods" in page
     assert "and 5 more" in page  # of the 29 that are worse than the best
