@@ -169,3 +169,34 @@ def test_a_log_line_cut_short_by_a_kill_is_left_out(tmp_path):
     path = tmp_path / "training.jsonl"
     path.write_text(json.dumps({"step": 1}) + "\n" + '{"step": 2, "gen')
     assert read_log(path) == [{"step": 1}]
+
+
+@pytest.mark.parametrize("channels", [54, 106])
+def test_gradients_of_dilated_convolutions_in_bfloat16_are_those_of_float32(build, tmp_path, channels):
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(4, 3, 32, 32, generator=generator)
+    known = (torch.rand(4, 1, 32, 32, generator=generator) > 0.3).float()
+    found = {}
+    for precision in ("fp32", "bf16"):
+        method = build()
+        torch.manual_seed(1)
+        method.deep = nn.Sequential(
+            nn.Conv2d(3, channels, 3, padding=1),
+            nn.Conv2d(channels, channels, 3, padding=2, dilation=2),
+            nn.Conv2d(channels, channels, 3, padding=4, dilation=4),
+            nn.Conv2d(channels, 3, 1),
+        )
+        gradients = []
+        for layer in (1, 2):
+            method.deep[layer].weight.register_hook(lambda gradient, kept=gradients: kept.append(gradient.clone()))
+
+        def loss(batch, step, deep=method.deep):
+            return {"l2": (deep(batch.visible).float() - batch.image).square().mean()}
+
+        method.phases = lambda deep=method.deep, loss=loss: [Phase("deep", [deep], loss, lr=1e-4)]
+        source = lambda start, stop: ((image, known) for _ in range(start, stop))  # noqa: E731 - one line says it
+        run(method, source, tmp_path / precision, iterations=1, precision=precision)
+        found[precision] = gradients
+    assert len(found["fp32"]) == 2
+    for exact, rounded in zip(found["fp32"], found["bf16"], strict=True):
+        assert (rounded - exact).norm() < 0.05 * exact.norm()
