@@ -191,7 +191,7 @@ def table(note: dict[str, dict[str, Any]]) -> str:
     for label, one in note.items():
         machine = (
             f"{one['date']}, {one['processor']}, {one['cores']} cores, {one['memory_gb']} GB, "
-            f"{one['threads']} threads, torch {one['torch']}, {one['precision']}"
+            f"torch threads: {one['threads']}, torch {one['torch']}, {one['precision']}"
         )
         machines.setdefault(machine, []).append(f"`{label}`")
     if len(machines) == 1:
