@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MINUTES ?= 10
 SUITE_OPTIONS := $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(SCALE),--scale $(SCALE))
 
 .DEFAULT_GOAL := help
-.PHONY: help install paper ablation smoke test slow check format bench notebooks docs lock audit clean
+.PHONY: help install paper ablation smoke test slow check format bench fuzz notebooks docs lock audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,12 @@ format: install ## format and mend what can be mended
 
 bench: install ## speed and memory as ratios in one run
 	$(BIN)/python -m pytest -m benchmark tests/benchmarks
+
+fuzz: install ## ten minutes of mutated input for the suite parser and the mask loader each (MINUTES=10)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet atheris \
+		|| { echo 'atheris, which mutates the input, cannot be installed here: it needs a network, and a platform that it has wheels for'; exit 1; }
+	$(BIN)/python tests/fuzz/suite_parser.py $(MINUTES)
+	$(BIN)/python tests/fuzz/mask_loader.py $(MINUTES)
 
 notebooks: install ## write notebooks/*.ipynb from the scripts they are paired with
 	$(BIN)/jupytext --to ipynb --update notebooks/*.py

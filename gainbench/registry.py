@@ -69,7 +69,10 @@ def _installed(point: metadata.EntryPoint) -> Entry:
 
 def plugin_hash(path: Path) -> str:
     """blake2b of a plugin file's bytes: part of the key of every cell that uses it."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError as error:
+        raise MethodError(f"plugin file {path} cannot be read: {error.strerror}") from error
 
 
 def plugin_methods(path: Path) -> dict[str, Entry]:
@@ -103,7 +106,8 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # A file that was written as a script ends in sys.exit(); that must not end the verb without a word.
         del sys.modules[module_name]
         raise MethodError(f"{path} fails to import: {type(error).__name__}: {error}") from error
     return module

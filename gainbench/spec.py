@@ -292,6 +292,15 @@ def load_suite(name_or_path: str | Path) -> Suite:
         text, source = (SUITES / f"{name_or_path}.yaml").read_text(encoding="utf-8"), f"suite {name_or_path}"
     else:
         raise SpecError(f"no suite named {_shown(str(name_or_path))}; {nearest(str(name_or_path), suite_names())}")
+    return suite_from(text, source)
+
+
+def suite_from(text: str, source: str) -> Suite:
+    """Read a suite's YAML; ``source`` is what messages call it.
+
+    Raises:
+        SpecError: text that is not YAML, an unknown key, a value of the wrong type.
+    """
     try:
         written = read_yaml(text)
     except ValueError as error:

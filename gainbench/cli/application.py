@@ -20,8 +20,14 @@ from gainbench.run.signals import signals_interrupt
 
 INTERRUPTED = 130
 
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""What a disk says that is full, or is not ours: nothing that a traceback would explain."""
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+"""What a disk says that is full, broken, or not ours: nothing that a traceback would explain."""
+
+_OF_A_PATH = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
+"""What is said of a path that leads to a file where a folder was wanted, the other way round, or nowhere."""
+
+_OF_PATHLIB = ("Symlink loop from", "Could not determine home directory")
+"""How the two errors begin that pathlib raises for a path as RuntimeError."""
 
 ENDED_BY_RUN = "cell"
 """The hidden verb of one cell's process: whoever started it reads from the signal how it ended."""
@@ -61,10 +67,20 @@ def _start() -> None:
     except GainbenchError as error:
         console.fail(str(error))
         sys.exit(2)
-    except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+    except RuntimeError as error:
+        if not str(error).startswith(_OF_PATHLIB):
             raise
-        console.fail(f"{error}: make room or give a folder that can be read and written; the same command goes on")
+        console.fail(f"{error}: give another path")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK | _OF_A_PATH:
+            raise
+        remedy = (
+            "make room or give a folder that can be read and written; the same command goes on"
+            if error.errno in _OF_THE_DISK
+            else "give the path of a folder where one is wanted, of a file where a file is"
+        )
+        console.fail(f"{error}: {remedy}")
         sys.exit(2)
 
 

@@ -194,7 +194,7 @@ def _refusal(unpaired: Sequence[Unpaired], names: int) -> str:
     shown = "\n".join(f"- {one.reason}" for one in unpaired[:SHOWN])
     more = f"\n- and {len(unpaired) - SHOWN} more" if len(unpaired) > SHOWN else ""
     return (
-        f"{len(unpaired)} of {names} names cannot be scored:\n{shown}{more}\n"
+        f"{len({one.name for one in unpaired})} of {names} names cannot be scored:\n{shown}{more}\n"
         "Files are paired by path and name without ending. Mend the folders, or leave these names out with --partial"
     )
 

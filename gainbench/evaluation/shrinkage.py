@@ -4,6 +4,7 @@ The masks are holes and no pictures: they may be shown for every data set. This 
 """
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def read_shrinkage(path: Path) -> Shrinkage:
                 _unpacked(stored[_name(place)], len(rows), size) for place, size in enumerate(stored["sizes"].tolist())
             )
             image_ids, bins, steps = (tuple(stored[name].tolist()) for name in ("image_ids", "bins", "steps"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise EvaluationError(f"not a whole file of masks: {error}") from error
     return Shrinkage(rows, image_ids, bins, steps, known)
 

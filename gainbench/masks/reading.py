@@ -103,7 +103,7 @@ def _decoded(content: bytes, path: Path) -> Image.Image:
             problem = excess(picture) or ("" if picture.mode in ("1", *LAYERED) else f"its pixels are {picture.mode}")
             if not problem:
                 picture.load()
-                return picture.copy()
+                return picture
     except Exception as error:
         # Decoders raise anything on hostile bytes; each means the same here.
         problem = decoding_problem(error) if content else "empty file"

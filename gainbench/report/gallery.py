@@ -152,7 +152,7 @@ def _files(cell: StoredCell) -> dict[Sample, dict[str, str]]:
     try:
         records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         return {Sample(one["bin"], one["row"], one["image_id"], one["border"]): one["files"] for one in records}
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReportError(f"{path} cannot be read ({error}); run the cell again") from error
 
 
@@ -186,7 +186,7 @@ def _read(cell: StoredCell, name: str, mode: str) -> Pixels:
     try:
         with Image.open(path) as opened:
             return np.asarray(opened.convert(mode))
-    except OSError as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ReportError(f"{path} is missing or damaged ({error}); run the cell again") from error
 
 

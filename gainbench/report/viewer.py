@@ -160,7 +160,7 @@ def _kept(cell: StoredCell) -> dict[_Hole, _Files]:
     try:
         records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         return {_Hole(one["image_id"], one["bin"], one["border"]): one["files"] for one in records}
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReportError(f"{path} cannot be read ({error}); run the cell again") from error
 
 
@@ -220,7 +220,7 @@ def _opened(cell: StoredCell, files: _Files, what: str, mode: str) -> Image.Imag
     try:
         with Image.open(path) as opened:
             return opened.convert(mode)
-    except OSError as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ReportError(f"{path} is missing or damaged ({error}); run the cell again") from error
 
 

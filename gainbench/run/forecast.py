@@ -205,7 +205,7 @@ def _earlier(root: Path, execution: Execution) -> dict[Kind, Pace]:
             continue
         try:
             kind = kind_of(CellSpec(**json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, RecursionError):
             continue  # whoever reads this cell for its numbers will say what is wrong with it
         summary = _json(folder / TRAINING)
         noted = seen.setdefault(kind, _Seen())

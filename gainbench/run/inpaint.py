@@ -7,6 +7,7 @@ both sides are a multiple of 16 and not smaller than the square; the continuatio
 """
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -281,10 +282,11 @@ def _masks(mask: Path, images: dict[str, Path]) -> dict[str, Path]:
 
 
 def _refuse_overwriting(images: dict[str, Path], masks: dict[str, Path], outputs: dict[str, Path]) -> None:
-    sources = {path.resolve() for path in (*images.values(), *masks.values())}
+    # A link that leads to itself has no place; Path.resolve() would raise for it, and it is told when it is read.
+    sources = {os.path.realpath(path) for path in (*images.values(), *masks.values())}
     taken: dict[Path, str] = {}
     for name, output in outputs.items():
-        if output.resolve() in sources:
+        if os.path.realpath(output) in sources:
             raise DataError(f"{output} would overwrite a picture or mask; choose another folder for the results")
         if output in taken:
             raise DataError(f"{name} and {taken[output]} would both become {output}; give them names of their own")

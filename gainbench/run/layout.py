@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from gainbench.atomic import remove_leftovers
 from gainbench.errors import RunError
-from gainbench.spec import CellSpec
+from gainbench.spec import CellSpec, explain
 
 SUITE = "suite.json"
 SPEC = "spec.json"
@@ -63,7 +63,9 @@ def read_model(path: Path, model: type[Model]) -> Model:
     """
     try:
         return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        raise damaged(path, explain(error, model)) from error
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, error) from error
 
 

@@ -50,7 +50,7 @@ def _stored(folder: Path, note: Path, size: int) -> Pairing | None:
         table = pd.read_parquet(BytesIO((folder / f"{sha256[:12]}.parquet").read_bytes()))
         holes = np.load(folder / f"{sha256[:12]}.npy", allow_pickle=False)
         pairing = Pairing(table, size, [hole.tobytes() for hole in holes])
-    except (OSError, ValueError, KeyError, pa.ArrowException):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException):
         return None
     if pairing.sha256 != sha256:
         logger.warning("pairing %s does not match its hash and is built anew", sha256[:12])

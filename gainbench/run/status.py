@@ -36,7 +36,7 @@ class CellStatus(StrictModel):
     started: float | None = Field(default=None, description="when the last attempt began, seconds since 1970")
     threads: int | None = Field(default=None, description="torch threads; kept on resume, as sums depend on them")
     precision: Precision | None = Field(default=None, description="arithmetic; kept on resume")
-    pid: int | None = None
+    pid: int | None = Field(default=None, gt=0, lt=2**31)
     pid_started: float | None = Field(default=None, description="start of the process, so that a reused pid is noticed")
     host: str | None = None
 
@@ -53,8 +53,9 @@ class CellProgress:
 def read_progress(folder: Path) -> CellProgress | None:
     """What the cell in ``folder`` last said of its progress; None if it has not said anything that can be read."""
     try:
-        return CellProgress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        read = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        return CellProgress(str(read["what"]), int(read["done"]), int(read["total"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         # A display only: a file that a power cut left empty must not end the run that looks at it.
         return None
 

@@ -5,6 +5,7 @@ This module imports no torch: it works where only the results are.
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -81,7 +82,7 @@ class StoredCell:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
             raise damaged(path, error) from error
         if foreign := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
             raise damaged(path, f"{foreign[0]} in it is no array")
@@ -175,11 +176,7 @@ def read_results(root: Path, suite: ResolvedSuite | str | None = None) -> Stored
     _refuse_mixed_pairings(cells)
     finished = [(cell, cell.result) for cell in cells if cell.result is not None]
     rows = [_named(read_rows(cell.folder, result), cell.spec) for cell, result in finished]
-    records = [
-        _named(pd.DataFrame.from_records(list(result.set_metrics)).astype({"value": float, "floor": float}), cell.spec)
-        for cell, result in finished
-        if result.set_metrics
-    ]
+    records = [_named(_set_metrics(cell.folder, result), cell.spec) for cell, result in finished if result.set_metrics]
     return StoredResults(root, resolved, cells, _stacked(rows, CELL_COLUMNS), _stacked(records, SET_METRIC_COLUMNS))
 
 
@@ -255,10 +252,17 @@ def read_rows(folder: Path, result: CellResult) -> pd.DataFrame:
     return pd.concat([rows, timings], axis=1)
 
 
+def _set_metrics(folder: Path, result: CellResult) -> pd.DataFrame:
+    try:
+        return pd.DataFrame.from_records(list(result.set_metrics)).astype({"value": float, "floor": float})
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder / RESULT, f"set_metrics: {error}") from error
+
+
 def _read_parquet(source: Path | BytesIO, path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(source)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, pa.ArrowException) as error:
         raise damaged(path, error) from error
 
 

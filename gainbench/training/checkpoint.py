@@ -5,7 +5,6 @@ is the commit: a checkpoint without it does not exist. Older pairs are removed o
 """
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,10 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """
     try:
         state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise TrainingError(f"{path} is not a readable safetensors file ({error}); delete it to train anew") from error
+    except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
+        raise TrainingError(
+            f"{path} is not a readable safetensors file ({_one_line(error)}); delete it to train anew"
+        ) from error
     own = module.state_dict()
     missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     unlike = [
@@ -44,12 +45,21 @@ def load_weights(module: nn.Module, path: Path) -> None:
         for name in sorted(own.keys() & state.keys())
         if state[name].shape != own[name].shape
     ]
+    unlike += [
+        f"{name} is {state[name].dtype}, expected {own[name].dtype}"
+        for name in sorted(own.keys() & state.keys())
+        if state[name].shape == own[name].shape and state[name].dtype != own[name].dtype
+    ]
     if missing or foreign or unlike:
         raise TrainingError(
             f"{path} does not fit {type(module).__name__}: {len(missing)} tensors missing {missing[:3]}, "
-            f"{len(foreign)} foreign {foreign[:3]}, {len(unlike)} of another shape {unlike[:3]}"
+            f"{len(foreign)} foreign {foreign[:3]}, {len(unlike)} of another shape or type {unlike[:3]}"
         )
     module.load_state_dict(state)
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _steps(folder: Path) -> list[int]:
@@ -79,8 +89,13 @@ def load_checkpoint(folder: Path, module: nn.Module) -> dict[str, Any] | None:
     path = folder / f"{steps[-1]}.pt"
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise TrainingError(f"{path} is not a readable checkpoint ({error}); delete {folder} to train anew") from error
+    except Exception as error:
+        # A damaged archive of pickles fails in any way that its parts can; each of them means the same here.
+        raise TrainingError(
+            f"{path} is not a readable checkpoint ({_one_line(error)}); delete {folder} to train anew"
+        ) from error
+    if not isinstance(state, dict) or state.get("step") != steps[-1]:
+        raise TrainingError(f"{path} holds no checkpoint of step {steps[-1]}; delete {folder} to train anew")
     load_weights(module, folder / f"{steps[-1]}.safetensors")
     logger.info("going on from step %d", state["step"])
     return state

@@ -13,14 +13,18 @@ logger = logging.getLogger(__name__)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a training log in order; a last line that was cut short by a kill is left out."""
+    """The records of a training log in order; a line that was cut short by a kill or is no record is left out."""
     if not path.is_file():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(record)
+        else:
             logger.warning("%s: a line was cut short and is left out", path)
     return records
 

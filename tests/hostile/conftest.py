@@ -21,7 +21,7 @@ class Told(NamedTuple):
     def refused(self, *words: str) -> None:
         """It is one error for a person, with these words, and no traceback."""
         assert self.code == 2, self
-        assert self.err.count("error: ") == 1, self.err
+        assert self.err.startswith("error: "), self.err
         self.clear(*words)
 
     def clear(self, *words: str) -> None:
