@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gainbench.gain.initialisation import (
-    GG_SHARE,
-    II_SHARE,
-    SECOND_MOMENT,
+    EXCHANGE_SHARE,
+    Draw,
     gradient_moment,
+    keep_directions,
     keep_variance,
 )
 from gainbench.gain.priority import Priority, priority_update
@@ -59,7 +59,7 @@ class GAIBlock(nn.Module):
         window: of II, GG and GI.
         style: see ``BlockStyle``.
         priority: how the mask shrinks; None is the plain update w_i. Stride 1 only.
-        moments: second moments of I_i and grad_i, for the initial weights; None means outputs of a block.
+        draw: how the first weights are drawn.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class GAIBlock(nn.Module):
         window: Window,
         style: BlockStyle = BlockStyle(),
         priority: Priority | None = None,
-        moments: tuple[float, float] | None = None,
+        draw: Draw = Draw(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__()
         self.window, self.style, self.priority = window, style, priority
@@ -89,21 +89,20 @@ class GAIBlock(nn.Module):
         if self.IG:
             self.weight_IG = nn.Parameter(torch.empty(out_grad, 2 * out_image, 3, 3))
             self.bias_IG = nn.Parameter(torch.zeros(out_grad))
-        q = SECOND_MOMENT[style.activation]
-        self.reset_parameters(*(moments or (q, q)))
+        self.reset_parameters(draw)
 
-    def reset_parameters(self, image_moment: float, grad_moment: float) -> None:
+    def reset_parameters(self, draw: Draw) -> None:
         """Draw the weights, see ``gainbench.gain.initialisation``; biases are 0."""
-        II_share = II_SHARE if self.GI else 1.0
-        GG_share = GG_SHARE if self.IG else 1.0
-        keep_variance(self.weight_II, share=II_share, moment=image_moment)
+        from_grad = EXCHANGE_SHARE if self.GI else 0.0
+        from_image = EXCHANGE_SHARE if self.IG else 0.0
+        keep_directions(self.weight_II, draw, share=1 - from_grad)
         if self.out_grad:
-            GG, GI = self.weight_G[: self.out_grad], self.weight_G[self.out_grad :]
-            keep_variance(GG, share=GG_share, moment=grad_moment)
+            keep_directions(self.weight_G[: self.out_grad], draw, share=1 - from_image)
             if self.GI:
-                keep_variance(GI, share=1 - II_share, moment=grad_moment)
+                keep_directions(self.weight_G[self.out_grad :], draw, share=from_grad)
         if self.IG:
-            keep_variance(self.weight_IG, share=1 - GG_share, moment=gradient_moment(self.style.kernel, II_share))
+            moment = gradient_moment(self.style.kernel, 1 - from_grad)
+            keep_variance(self.weight_IG, share=from_image, moment=moment)
 
     @torch.no_grad()
     def scale_flows(self, image: float, grad: float) -> None:

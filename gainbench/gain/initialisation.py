@@ -1,24 +1,29 @@
-"""Weights that keep variance: what makes some thirty GAI-Blocks in a row trainable.
+"""Weights that pass on what pictures hold: what makes some thirty GAI-Blocks in a row trainable.
 
-Every output of a GAI-Block is the sum of two paths, so Kaiming's or Xavier's weights multiply the variance in every
-block. Here each path is given a share of it. With inputs of second moment q and n inputs a window, weights of variance
-share / (n q) give a path of variance ``share``; the shares of an output sum to 1 before the activation, and the
-activation's own second moment for a standard normal input is the q of the next block.
+Three things are asked of them.
 
-The gradient path Pconv_IG(Grad(I')) is special: the variance of Grad(I') depends on how smooth I' is, from half the
-variance of I' (white noise) down to nothing (a flat map). Its share is therefore an upper bound, and the rest must
-carry the flow alone: with a share above .65 for Pconv_GG, ELU's growing slope near 0 holds the flow at a fixed point
-above 0.
+*No direction is lost.* A product of thirty random matrices keeps a few directions and crushes the rest, and training
+spends its first thousand steps on repairing that. So a block starts as an isometry: a kernel that is orthogonal between
+channels and moves half of them by a pixel along each axis (block convolution orthogonal parameterisation, Li et al.,
+NeurIPS 2019, section 4; Xiao et al., ICML 2018), and each flow holds every channel beside its negative, so that what
+one half's activation bends, the other passes (the "looks linear" weights of Balduzzi et al., ICML 2017, section 5). The
+exchange between flows starts small, ``EXCHANGE_SHARE``, for the sum of two isometries is none.
 
-Variance alone does not tell whether anything of the picture is left in it. A partial convolution renormalises its
-border (window size / sum(M) is 9/4 in a corner), so a deep stack's borders grow, and weights that hold the average
-against that let its middle decay. So the last word is a measurement: one pass over made-up pictures, in which each
-block's weights are scaled until what differs between pictures has the same size everywhere (``keep_signal``; the idea
-of LSUV, Mishkin, Matas, ICLR 2016, applied to differences between pictures).
+*Encoders start smooth.* Most of a photograph is in its low frequencies, and a hole's best first guess is the mean of
+what surrounds it: the encoders' kernels are random ones under a Gaussian window.
+
+*The signal keeps its size.* A partial convolution renormalises its border (window size / sum(M) is 9/4 in a corner), so
+a deep stack's borders grow, and weights that hold the average against that let its middle decay. So the last word is a
+measurement: one pass over made-up pictures, in which each block's weights are scaled until what differs between
+pictures has the same size everywhere (``keep_signal``; the idea of LSUV, Mishkin, Matas, ICLR 2016, applied to
+differences between pictures).
+
+MEASURED
 """
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -29,23 +34,11 @@ from gainbench.guidance.gradient import SMOOTHING, Kernel
 from gainbench.masks import open_protocol
 from gainbench.spec import MaskSpec
 
+EXCHANGE_SHARE = 0.02
+"""Share of either flow's variance that comes from the other flow at first."""
 
-def _normal_cdf(x: float) -> float:
-    return 0.5 * math.erfc(-x / math.sqrt(2))
-
-
-SECOND_MOMENT = {
-    # E[elu(z)^2] = 1/2 + E[(e^z - 1)^2; z < 0], by completing the square in each term
-    "elu": 1.0 + math.exp(2) * _normal_cdf(-2) - 2 * math.exp(0.5) * _normal_cdf(-1),
-    "relu": 0.5,
-}
-"""E[activation(z)^2] for a standard normal z."""
-
-II_SHARE = 0.5
-"""Share of the image flow's variance that comes from the image flow; the rest is Pconv_GI's."""
-
-GG_SHARE = 0.8
-"""Share of the gradient flow's variance that comes from the gradient flow; the rest is Pconv_IG's at most."""
+SMOOTH = 0.25
+"""Standard deviation of the encoders' Gaussian window, in kernel sides."""
 
 
 def gradient_moment(kernel: Kernel, variance: float) -> float:
@@ -63,6 +56,78 @@ def keep_variance(weight: Tensor, *, share: float, moment: float) -> None:
     """
     fan_in = weight.shape[1] * weight.shape[2] * weight.shape[3]
     nn.init.normal_(weight, std=math.sqrt(share / (fan_in * moment)))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How a block's first weights are drawn.
+
+    Attributes:
+        mirrored_inputs: flows its inputs are stacked of, each of channels and their negatives; 0 for pictures.
+        mirrored_outputs: whether its outputs are to be such a flow; a picture is none.
+        smooth: under a Gaussian window, as in the encoders.
+    """
+
+    mirrored_inputs: int = 1
+    mirrored_outputs: bool = True
+    smooth: bool = False
+
+
+@torch.no_grad()
+def keep_directions(weight: Tensor, draw: Draw, *, share: float) -> None:
+    """Draw a convolution's weights so that its outputs are channels and their negatives, and no direction is lost.
+
+    Args:
+        weight: (out, in, k, k), or a part of a parameter's rows; overwritten.
+        draw: see ``Draw``.
+        share: the output's variance over the input's, about.
+    """
+    out, inputs, k, _ = weight.shape
+    rows = (out + 1) // 2 if draw.mirrored_outputs else out
+    flows = max(1, draw.mirrored_inputs)
+    columns = []
+    for _ in range(flows):
+        if draw.mirrored_inputs:
+            each = inputs // flows
+            A = _kernel(rows, (each + 1) // 2, k, smooth=draw.smooth) / math.sqrt(2 * flows)
+            A = torch.cat([A, -A], 1)[:, :each]
+        else:
+            A = _kernel(rows, inputs, k, smooth=draw.smooth)
+        columns.append(torch.cat([A, -A])[:out])
+    drawn = torch.cat(columns, 1)
+    weight.copy_(math.sqrt(share) * drawn)
+
+
+def _kernel(out: int, inputs: int, k: int, *, smooth: bool) -> Tensor:
+    """Weights (out, inputs, k, k) that keep the size of white noise."""
+    if smooth or k != 3:
+        distance = torch.arange(k, dtype=torch.float32) - k // 2
+        window = torch.exp(-(distance**2) / (2 * (SMOOTH * k) ** 2))
+        window = torch.outer(window, window)
+        rows: Tensor = nn.init.orthogonal_(torch.empty(out, inputs * k * k))
+        return rows.view(out, inputs, k, k) * window * (k / window.norm())
+    return orthogonal_kernel(max(out, inputs))[:out, :inputs] * math.sqrt(max(out, inputs) / inputs)
+
+
+def orthogonal_kernel(channels: int) -> Tensor:
+    """A random 3x3 convolution that is an isometry (away from borders): (channels, channels, 3, 3).
+
+    Four times a random half of all directions is moved by one pixel, left, right, up and down, and all are turned.
+    """
+    taps = {(1, 1): nn.init.orthogonal_(torch.empty(channels, channels))}
+    for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        directions = nn.init.orthogonal_(torch.empty(channels, (channels + 1) // 2))
+        stay = directions @ directions.T
+        move = torch.eye(channels) - stay
+        moved: dict[tuple[int, int], Tensor] = {}
+        for (y, x), tap in taps.items():
+            for place, part in (((y, x), tap @ stay), ((y + down, x + right), tap @ move)):
+                moved[place] = moved[place] + part if place in moved else part
+        taps = moved
+    kernel = torch.zeros(channels, channels, 3, 3)
+    for (y, x), tap in taps.items():
+        kernel[:, :, y, x] = tap
+    return kernel
 
 
 SIGNAL_RMS = 0.6

@@ -86,7 +86,7 @@ class GAIN(TrainableInpainter):
     """
 
     name: ClassVar[str] = "gain"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = GAINParams
 
     def __init__(self, params: GAINParams, scale: Scale) -> None:

@@ -19,7 +19,15 @@ from torch import Tensor, nn
 
 from gainbench.errors import MethodError
 from gainbench.gain.block import BlockStyle, GAIBlock
-from gainbench.gain.initialisation import MEASURED_BASE, SECOND_MOMENT, keep_signal, keep_variance, made_up_scene
+from gainbench.gain.initialisation import (
+    MEASURED_BASE,
+    SIGNAL_RMS,
+    Draw,
+    keep_directions,
+    keep_signal,
+    keep_variance,
+    made_up_scene,
+)
 from gainbench.gain.priority import Priority
 from gainbench.guidance.gradient import eroded
 from gainbench.nn.attention import ContextualAttention
@@ -32,9 +40,6 @@ Flows = tuple[Tensor, Tensor, KnownMap]
 PAPER_SIZE = 256
 DILATIONS = (2, 4, 8, 16)
 STRUCTURE_BLOCKS, PRIORITY_BLOCKS, CONTENT_BLOCKS = 6, 4, 2
-
-INPUT_MOMENT = 0.4
-"""Second moment of [I_1, M] that the first weights reckon with: colours about .25, the mask about .8."""
 
 OUTPUT_RMS = 0.25
 """Root mean square of the untrained network's picture: well inside [-1, 1], where clipping leaves no gradient."""
@@ -91,8 +96,7 @@ class Branch(nn.Module):
         levels = list(zip(widths.image, widths.grad, strict=True))
         channels = [inputs, *levels]
         windows = [Window(5), Window(3, stride=2), Window(3, stride=2)]
-        q = SECOND_MOMENT[style.activation]
-        moments = [(INPUT_MOMENT, 1.0), (q, q), (q, q)]
+        draws = [Draw(mirrored_inputs=0, smooth=True), Draw(smooth=True), Draw(smooth=True)]
         self.encoder = nn.ModuleList(
             GAIBlock(
                 in_image=before[0],
@@ -101,9 +105,9 @@ class Branch(nn.Module):
                 out_grad=after[1],
                 window=window,
                 style=style,
-                moments=moment,
+                draw=draw,
             )
-            for (before, after), window, moment in zip(pairwise(channels), windows, moments, strict=True)
+            for (before, after), window, draw in zip(pairwise(channels), windows, draws, strict=True)
         )
         image, grad = levels[-1]
         self.dilated = nn.ModuleList(
@@ -163,15 +167,16 @@ class Decoder(nn.Module):
                 out_grad=after[1],
                 window=Window(3),
                 style=style,
+                draw=Draw(mirrored_inputs=1 if number else branches),
             )
-            for before, after in pairwise(channels)
+            for number, (before, after) in enumerate(pairwise(channels))
         )
         self.to_image = nn.Conv2d(levels[-1][0], 3, 3, padding=1)
         self.to_grad = nn.Conv2d(levels[-1][1], guidance_channels, 3, padding=1) if guidance_channels else None
-        q = SECOND_MOMENT[style.activation]
         for head, rms in ((self.to_image, OUTPUT_RMS), (self.to_grad, guidance_rms)):
             if head is not None:
-                keep_variance(head.weight, share=rms**2, moment=q)
+                draw = Draw(mirrored_outputs=False, smooth=True)
+                keep_directions(head.weight, draw, share=(rms / SIGNAL_RMS) ** 2)
                 nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     def forward(self, I: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:  # noqa: E741

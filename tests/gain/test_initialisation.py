@@ -6,21 +6,17 @@ import torch.nn.functional as F
 
 from gainbench.gain.block import GAIBlock
 from gainbench.gain.initialisation import (
-    SECOND_MOMENT,
     SIGNAL_RMS,
+    Draw,
     gradient_moment,
+    keep_directions,
     keep_signal,
     keep_variance,
     made_up_scene,
+    orthogonal_kernel,
 )
 from gainbench.guidance.gradient import SMOOTHING, spatial_gradient
 from gainbench.nn.partial_conv import KnownMap, Window
-
-
-@pytest.mark.parametrize("activation", ["elu", "relu"])
-def test_second_moments_of_activations(activation):
-    z = torch.randn(1_000_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert getattr(F, activation)(z).square().mean().item() == pytest.approx(SECOND_MOMENT[activation], rel=0.01)
 
 
 @pytest.mark.parametrize("kernel", list(SMOOTHING))
@@ -36,6 +32,56 @@ def test_weights_give_the_share_of_variance_that_is_asked_for():
     keep_variance(weight, share=0.5, moment=4.0)
     out = F.conv2d(2 * torch.randn(4, 8, 32, 32), weight)
     assert out.square().mean().item() == pytest.approx(0.5, rel=0.06)
+
+
+@pytest.mark.parametrize("channels", [1, 7, 12])
+def test_an_orthogonal_kernel_is_an_isometry_in_the_literal_sense(channels):
+    torch.manual_seed(0)
+    kernel = orthogonal_kernel(channels).double()
+    side = 5
+    # On a torus there is no border, and the convolution is a square matrix.
+    units = torch.eye(channels * side * side, dtype=torch.float64).view(-1, channels, side, side)
+    matrix = F.conv2d(F.pad(units, (1, 1, 1, 1), mode="circular"), kernel).flatten(1)
+    assert torch.allclose(matrix @ matrix.T, torch.eye(matrix.shape[0], dtype=torch.float64), atol=1e-5)
+    assert (kernel.abs().amax((0, 1)) > 1e-3).sum() == (9 if channels > 1 else 1)
+
+
+@pytest.mark.parametrize("flows", [1, 2])
+def test_a_mirrored_convolution_between_rectifiers_is_linear(flows):
+    torch.manual_seed(0)
+    weight = torch.empty(16, 12 * flows, 3, 3)
+    keep_directions(weight, Draw(mirrored_inputs=flows), share=1.0)
+    x, y = torch.randn(2, 3, 6 * flows, 9, 9).unbind()
+
+    def convolved(x):
+        halves = [F.relu(torch.cat([part, -part], 1)) for part in x.chunk(flows, 1)]
+        return F.conv2d(torch.cat(halves, 1), weight, padding=1)
+
+    assert torch.allclose(convolved(x + 3 * y), convolved(x) + 3 * convolved(y), atol=1e-4)
+    one, other = convolved(x).chunk(2, 1)
+    assert torch.allclose(one, -other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "draw"),
+    [
+        ((8, 4, 5, 5), Draw(mirrored_inputs=0, smooth=True)),
+        ((64, 32, 3, 3), Draw(smooth=True)),
+        ((32, 32, 3, 3), Draw()),
+        ((32, 128, 3, 3), Draw(mirrored_inputs=2)),
+        ((27, 27, 3, 3), Draw()),
+        ((3, 32, 3, 3), Draw(mirrored_outputs=False, smooth=True)),
+    ],
+)
+def test_drawn_weights_give_the_share_of_variance_that_is_asked_for(shape, draw):
+    torch.manual_seed(0)
+    weight = torch.empty(shape)
+    found = []
+    for _ in range(20):
+        keep_directions(weight, draw, share=0.25)
+        x = torch.randn(2, shape[1], 24, 24)
+        found.append((F.conv2d(x, weight).square().mean() / x.square().mean()).item())
+    assert sum(found) / len(found) == pytest.approx(0.25, rel=0.2)
 
 
 def test_what_differs_between_pictures_is_equally_large_after_every_block():
