@@ -104,8 +104,9 @@ def _kernel(out: int, inputs: int, k: int, *, smooth: bool) -> Tensor:
         distance = torch.arange(k, dtype=torch.float32) - k // 2
         window = torch.exp(-(distance**2) / (2 * (SMOOTH * k) ** 2))
         window = torch.outer(window, window)
-        rows: Tensor = nn.init.orthogonal_(torch.empty(out, inputs * k * k))
-        return rows.view(out, inputs, k, k) * window * (k / window.norm())
+        kernel = torch.empty(out, inputs * k * k)
+        nn.init.orthogonal_(kernel)
+        return kernel.view(out, inputs, k, k) * window * (k / window.norm())
     return orthogonal_kernel(max(out, inputs))[:out, :inputs] * math.sqrt(max(out, inputs) / inputs)
 
 
