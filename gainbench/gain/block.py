@@ -12,6 +12,7 @@ from gainbench.gain.initialisation import (
     Draw,
     gradient_moment,
     keep_directions,
+    keep_principal,
     keep_variance,
 )
 from gainbench.gain.priority import Priority, priority_update
@@ -89,6 +90,7 @@ class GAIBlock(nn.Module):
         if self.IG:
             self.weight_IG = nn.Parameter(torch.empty(out_grad, 2 * out_image, 3, 3))
             self.bias_IG = nn.Parameter(torch.zeros(out_grad))
+        self.draw = draw
         self.reset_parameters(draw)
 
     def reset_parameters(self, draw: Draw) -> None:
@@ -103,6 +105,10 @@ class GAIBlock(nn.Module):
         if self.IG:
             moment = gradient_moment(self.style.kernel, 1 - from_grad)
             keep_variance(self.weight_IG, share=from_image, moment=moment)
+
+    def read_components(self, I: Tensor) -> None:  # noqa: E741
+        """Start Pconv_II with the principal components of the image flow I (B, in_image, H, W)."""
+        keep_principal(self.weight_II, I, self.draw, self.window)
 
     @torch.no_grad()
     def scale_flows(self, image: float, grad: float) -> None:

@@ -9,8 +9,10 @@ NeurIPS 2019, section 4; Xiao et al., ICML 2018), and each flow holds every chan
 one half's activation bends, the other passes (the "looks linear" weights of Balduzzi et al., ICML 2017, section 5). The
 exchange between flows starts small, ``EXCHANGE_SHARE``, for the sum of two isometries is none.
 
-*Encoders start smooth.* Most of a photograph is in its low frequencies, and a hole's best first guess is the mean of
-what surrounds it: the encoders' kernels are random ones under a Gaussian window.
+*Encoders start with what pictures are made of.* Most of a photograph is in its low frequencies and little of it in its
+colours: the encoders' image flow starts with the principal components of patches (``principal_kernels``; the idea of
+Krähenbühl et al., ICLR 2016), of made-up pictures and not of data, the loud ones turned down by a square root. Their
+other kernels are random ones under a Gaussian window.
 
 *The signal keeps its size.* A partial convolution renormalises its border (window size / sum(M) is 9/4 in a corner), so
 a deep stack's borders grow, and weights that hold the average against that let its middle decay. So the last word is a
@@ -18,7 +20,11 @@ measurement: one pass over made-up pictures, in which each block's weights are s
 pictures has the same size everywhere (``keep_signal``; the idea of LSUV, Mishkin, Matas, ICLR 2016, applied to
 differences between pictures).
 
-MEASURED
+Each was chosen on validation holes: 64 pixels, base 8, 300 iterations of l1 alone, 40 pictures of celeba-999 in six
+bins; hole l1 in per cent of the range, where OpenCV's Telea has 7.90. Random weights that keep variance and signal
+8.93; mirrored 8.95; orthogonal 8.86; both 8.49, and 8.44 with an exchange of .02 instead of .1 (9.06 at .3 and .2);
+smooth encoders as well 8.08, 8.26 and 8.54 with three seeds; principal components in the encoders instead 7.63 (7.67
+without the whitening).
 """
 
 import math
@@ -32,10 +38,14 @@ from torch import Tensor, nn
 
 from gainbench.guidance.gradient import SMOOTHING, Kernel
 from gainbench.masks import open_protocol
+from gainbench.nn.partial_conv import Window
 from gainbench.spec import MaskSpec
 
 EXCHANGE_SHARE = 0.02
 """Share of either flow's variance that comes from the other flow at first."""
+
+SMALLEST_VARIANCE = 1e-4
+"""Of a principal component, over the largest one's: what is less is not turned up further."""
 
 SMOOTH = 0.25
 """Standard deviation of the encoders' Gaussian window, in kernel sides."""
@@ -102,12 +112,62 @@ def _kernel(out: int, inputs: int, k: int, *, smooth: bool) -> Tensor:
     """Weights (out, inputs, k, k) that keep the size of white noise."""
     if smooth or k != 3:
         distance = torch.arange(k, dtype=torch.float32) - k // 2
-        window = torch.exp(-(distance**2) / (2 * (SMOOTH * k) ** 2))
-        window = torch.outer(window, window)
-        kernel = torch.empty(out, inputs * k * k)
+        profile: Tensor = torch.exp(-distance.square() / (2 * (SMOOTH * k) ** 2))
+        window = torch.outer(profile, profile)
+        kernel: Tensor = torch.empty(out, inputs * k * k)
         nn.init.orthogonal_(kernel)
-        return kernel.view(out, inputs, k, k) * window * (k / window.norm())
+        return kernel.view(out, inputs, k, k) * (window * (k / float(window.norm())))
     return orthogonal_kernel(max(out, inputs))[:out, :inputs] * math.sqrt(max(out, inputs) / inputs)
+
+
+@torch.no_grad()
+def principal_kernels(x: Tensor, window: Window, count: int, *, whitened: bool) -> Tensor:
+    """Convolution kernels along which patches differ most, each scaled by its variance to the power -1/4, then turned.
+
+    Args:
+        x: (B, C, H, W).
+        window: of the patches.
+        count: how many; where there are not as many, the first ones come again.
+        whitened: channels are made equally large and uncorrelated first, so that colours count as much as brightness.
+
+    Returns:
+        (count, C, k, k), of unit size on average; all span the same directions, mixed at random.
+    """
+    channels, k = x.shape[1], window.kernel
+    whitening = torch.eye(channels)
+    if whitened:
+        values, vectors = torch.linalg.eigh(torch.cov(x.transpose(0, 1).flatten(1)))
+        whitening = vectors @ torch.diag(values.clamp(min=float(values[-1]) * SMALLEST_VARIANCE).rsqrt()) @ vectors.T
+    patches = F.unfold(torch.einsum("dc,bchw->bdhw", whitening, x), k, stride=window.stride)
+    values, vectors = torch.linalg.eigh(torch.cov(patches.transpose(0, 1).flatten(1)))
+    values = values.clamp(min=float(values[-1]) * SMALLEST_VARIANCE)
+    kernels = (vectors * values**-0.25).T.flip(0)
+    kernels = kernels[torch.arange(count) % len(kernels)].view(count, channels, k, k)
+    kernels = torch.einsum("ndkl,dc->nckl", kernels, whitening).flatten(1)
+    turn = torch.empty(count, count)
+    nn.init.orthogonal_(turn)
+    kernels = turn @ kernels
+    return kernels.view(count, channels, k, k) * (math.sqrt(count) / float(kernels.norm()))
+
+
+@torch.no_grad()
+def keep_principal(weight: Tensor, x: Tensor, draw: Draw, window: Window) -> None:
+    """Overwrite a convolution's weights with ``principal_kernels`` of its input, mirrored as ``draw`` says.
+
+    Args:
+        weight: (out, in, k, k), overwritten.
+        x: (B, in, H, W); pictures, or one flow of channels and their negatives.
+        draw: mirrored_inputs is 0 or 1.
+        window: of the convolution.
+    """
+    out, inputs = weight.shape[:2]
+    if draw.mirrored_inputs:
+        half = (inputs + 1) // 2
+        x = x[:, :half] - F.pad(x[:, half:], (0, 0, 0, 0, 0, 2 * half - inputs))
+    A = principal_kernels(x, window, (out + 1) // 2, whitened=not draw.mirrored_inputs)
+    if draw.mirrored_inputs:
+        A = torch.cat([A, -A], 1)[:, :inputs] / math.sqrt(2)
+    weight.copy_(torch.cat([A, -A])[:out])
 
 
 def orthogonal_kernel(channels: int) -> Tensor:

@@ -7,11 +7,12 @@
 Pictures are in [-1, 1] here. The layout around the paper's words is our reading, see ``gainbench.gain.readings``.
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -123,6 +124,14 @@ class Branch(nn.Module):
             for number in range(blocks)
             for dilation in dilations
         )
+
+    @torch.no_grad()
+    def start_encoder(self, I: Tensor, grad: Tensor, known: KnownMap) -> None:  # noqa: E741
+        """Let the encoder start with what the flows given to ``forward`` are made of."""
+        for block in cast("Iterable[GAIBlock]", self.encoder):
+            block.read_components(I)
+            keep_signal([block], functools.partial(block, I, grad, known))
+            I, grad, known = block(I, grad, known)  # noqa: E741
 
     def forward(self, I: Tensor, grad: Tensor, known: KnownMap) -> Flows:  # noqa: E741
         """(B, C, H, W) flows and their mask -> flows and mask of a quarter of the size."""
@@ -261,6 +270,12 @@ class GAINNetwork(nn.Module):
         self.scalings: list[tuple[float, float]] = []
         if self.decoder.to_image.weight.is_meta:
             return
+        I, M, grad_0 = made_up_scene(size, guidance_channels=guidance_channels, guidance_rms=guidance_rms)  # noqa: E741
+        with torch.no_grad():
+            flows = self._first_flows(I, M, grad_0, eroded(M))
+        for branch in (self.structure, self.content):
+            if branch is not None:
+                branch.start_encoder(*flows)
         blocks = [module for module in self.modules() if isinstance(module, GAIBlock)]
         if base > MEASURED_BASE:
             narrow = GAINNetwork(
@@ -278,7 +293,6 @@ class GAINNetwork(nn.Module):
             for block, scaling in zip(blocks, self.scalings, strict=True):
                 block.scale_flows(*scaling)
         else:
-            I, M, grad_0 = made_up_scene(size, guidance_channels=guidance_channels, guidance_rms=guidance_rms)  # noqa: E741
             self.scalings = keep_signal(blocks, lambda: self(I, M, grad_0, eroded(M)))
 
     def forward(self, I: Tensor, M: Tensor, grad_0: Tensor, M_0: Tensor) -> tuple[Tensor, Tensor]:  # noqa: E741
@@ -300,6 +314,21 @@ class GAINNetwork(nn.Module):
             raise MethodError(
                 f"the picture is {I.shape[2]}x{I.shape[3]} pixels; gain needs sides that are a multiple of 8"
             )
+        image, gradient, known = self._first_flows(I, M, grad_0, M_0)
+        ends = []
+        if self.structure is not None:
+            ends.append(self.structure(image, gradient, known)[:2])
+        if self.content is not None:
+            content, content_grad, _ = self.content(image, gradient, known)
+            if self.attention is not None:
+                content = self.attention(content, -F.max_pool2d(-known.M, 4))
+            ends.append((content, content_grad))
+        images, gradients = zip(*ends, strict=True)
+        I_star, grad_star = self.decoder(torch.cat(images, 1), torch.cat(gradients, 1))
+        return I_star, grad_star
+
+    def _first_flows(self, I: Tensor, M: Tensor, grad_0: Tensor, M_0: Tensor) -> Flows:  # noqa: E741
+        """[I_1, M_1] (B, 4, H, W), grad_1 and M_1, for both branches."""
         M_1, grad_1 = M, grad_0
         if self.to_grad_1 is not None:
             grad_1, opening = self.to_grad_1(grad_0, M_0)
@@ -309,16 +338,4 @@ class GAINNetwork(nn.Module):
         layout = torch.channels_last if I.is_cuda else torch.contiguous_format
         image = torch.cat([I_1, M_1.to(I.dtype)], 1).contiguous(memory_format=layout)
         gradient = grad_1.contiguous(memory_format=layout)
-        known = KnownMap(M_1).settled()
-
-        ends = []
-        if self.structure is not None:
-            ends.append(self.structure(image, gradient, known)[:2])
-        if self.content is not None:
-            content, content_grad, _ = self.content(image, gradient, known)
-            if self.attention is not None:
-                content = self.attention(content, -F.max_pool2d(-M_1, 4))
-            ends.append((content, content_grad))
-        images, gradients = zip(*ends, strict=True)
-        I_star, grad_star = self.decoder(torch.cat(images, 1), torch.cat(gradients, 1))
-        return I_star, grad_star
+        return image, gradient, KnownMap(M_1).settled()

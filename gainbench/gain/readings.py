@@ -101,8 +101,8 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "initial weights",
-        "shares of variance: image flow 1/2 II, 1/2 GI; gradient flow .8 GG, at most .2 IG; then each block is scaled "
-        "until made-up pictures differ equally after every block",
+        "orthogonal kernels between mirrored channels, Gaussian windows in the encoders, exchange between the flows at "
+        ".02 of the variance; then each block is scaled until made-up pictures differ equally after every block",
         "",
     ),
 )
