@@ -116,7 +116,7 @@ def _kernel(out: int, inputs: int, k: int, *, smooth: bool) -> Tensor:
         window = torch.outer(profile, profile)
         kernel: Tensor = torch.empty(out, inputs * k * k)
         nn.init.orthogonal_(kernel)
-        return kernel.view(out, inputs, k, k) * (window * (k / float(window.norm())))
+        return kernel.view(out, inputs, k, k) * (window * k / window.square().sum().sqrt())
     return orthogonal_kernel(max(out, inputs))[:out, :inputs] * math.sqrt(max(out, inputs) / inputs)
 
 

@@ -101,7 +101,7 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "initial weights",
-        "orthogonal kernels between mirrored channels, Gaussian windows in the encoders, exchange between the flows at "
+        "orthogonal kernels between mirrored channels, principal components of made-up pictures in the encoders, exchange at "
         ".02 of the variance; then each block is scaled until made-up pictures differ equally after every block",
         "",
     ),

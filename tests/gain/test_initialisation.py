@@ -1,5 +1,6 @@
 """The weights that keep variance and signal, against simulation."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from gainbench.gain.initialisation import (
     keep_variance,
     made_up_scene,
     orthogonal_kernel,
+    principal_kernels,
 )
 from gainbench.guidance.gradient import SMOOTHING, spatial_gradient
 from gainbench.nn.partial_conv import KnownMap, Window
@@ -82,6 +84,42 @@ def test_drawn_weights_give_the_share_of_variance_that_is_asked_for(shape, draw)
         x = torch.randn(2, shape[1], 24, 24)
         found.append((F.conv2d(x, weight).square().mean() / x.square().mean()).item())
     assert sum(found) / len(found) == pytest.approx(0.25, rel=0.2)
+
+
+def test_principal_kernels_span_the_principal_components_of_patches():
+    torch.manual_seed(0)
+    x = F.avg_pool2d(torch.randn(6, 2, 40, 40, generator=torch.Generator().manual_seed(1)), 3, stride=1)
+    x[:, 1] *= 0.3
+    kernels = principal_kernels(x, Window(3, stride=2), 5, whitened=False)
+    patches = x.unfold(2, 3, 2).unfold(3, 3, 2).permute(0, 2, 3, 1, 4, 5).reshape(-1, 18).numpy()
+    _, values, components = np.linalg.svd(patches - patches.mean(0), full_matrices=False)
+    found = kernels.flatten(1).double().numpy()
+    inside = found @ components[:5].T @ components[:5]
+    assert np.allclose(inside, found, atol=1e-3 * np.abs(found).max())
+    # Turned, so only what no rotation changes can be compared: the singular values, variance to the power -1/4.
+    expected = values[:5] ** -0.5
+    assert np.linalg.svd(found)[1] == pytest.approx(
+        np.sort(expected)[::-1] * np.sqrt(5 / (expected**2).sum()), rel=1e-3
+    )
+
+
+def test_whitened_kernels_do_not_depend_on_how_loud_a_channel_is():
+    x = torch.randn(4, 3, 20, 20, generator=torch.Generator().manual_seed(2))
+    volume = torch.tensor([1.0, 0.1, 3.0]).view(3, 1, 1)
+    torch.manual_seed(0)
+    kernels = principal_kernels(x, Window(3), 3, whitened=True)
+    torch.manual_seed(0)
+    louder = principal_kernels(volume * x, Window(3), 3, whitened=True)
+    one, other = F.conv2d(x, kernels), F.conv2d(volume * x, louder)
+    one, other = (torch.linalg.qr(y.transpose(0, 1).flatten(1).T).Q for y in (one, other))
+    assert torch.linalg.svdvals(one.T @ other).min().item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_more_kernels_than_components_start_again():
+    x = torch.randn(4, 1, 20, 20, generator=torch.Generator().manual_seed(2))
+    kernels = principal_kernels(x, Window(3), 20, whitened=False)
+    assert kernels.shape == (20, 1, 3, 3)
+    assert torch.linalg.matrix_rank(kernels.flatten(1)) == 9
 
 
 def test_what_differs_between_pictures_is_equally_large_after_every_block():
