@@ -101,8 +101,8 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "initial weights",
-        "orthogonal kernels between mirrored channels, in the encoders principal components of made-up pictures, exchange "
-        "at .02 of the variance; then each block is scaled until made-up pictures differ equally after every block",
+        "orthogonal kernels between mirrored channels, in the encoders principal components of made-up pictures, "
+        "exchange at .02 of the variance; then blocks are scaled until made-up pictures differ equally after each",
         "",
     ),
 )
