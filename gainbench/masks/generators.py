@@ -30,9 +30,9 @@ def _canvas() -> Canvas:
 
 
 def _doubled(canvas: Canvas) -> BoolArray:
-    size = (2 * DRAWN_SIZE, 2 * DRAWN_SIZE)
-    doubled: BoolArray = cv2.resize(canvas, size, interpolation=cv2.INTER_NEAREST).view(np.bool_)
-    return doubled
+    # A byte times 257 is that byte twice: a sixth of the time of resizing.
+    across = (canvas * np.uint16(257)).view(np.bool_)
+    return np.repeat(across, 2, axis=0)
 
 
 class DrawnProtocol(NaturalProtocol):

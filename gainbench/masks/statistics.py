@@ -68,33 +68,36 @@ def largest_radius(hole: BoolArray) -> float:
     """Largest Euclidean distance from a hidden pixel to a known one, in pixels; outside the picture counts as known.
 
     Exact. A chamfer transform at half the size, a tenth of the work of a Euclidean one, bounds every distance from
-    above; the Euclidean one is then taken only where the bound leaves room for the maximum.
+    above, and the distance of the pixel where the bound peaks bounds the largest from below; the Euclidean transform
+    is then taken only where the two leave room for the maximum.
     """
     pixels = np.ascontiguousarray(hole).view(np.uint8)
     down, across = pixels.shape[0] % 2, pixels.shape[1] % 2
     framed = cv2.copyMakeBorder(pixels, 2, 2 + down, 2, 2 + across, cv2.BORDER_CONSTANT)
     # A known pixel of the half size is a block of known pixels, so distances to it bound true ones from above.
     joined = framed[0::2] | framed[1::2]
-    halved = np.ascontiguousarray(joined[:, 0::2] | joined[:, 1::2])
+    # Two bytes read as one number are zero where both are.
+    halved = (joined.view(np.uint16) != 0).view(np.uint8)
     chamfer = cv2.distanceTransform(halved, cv2.DIST_L2, cv2.DIST_MASK_5)
-    reach = 0
-    largest = 0.0
-    while True:
-        _, peak, _, (x, y) = cv2.minMaxLoc(chamfer)
-        bound = 2 * peak / CHAMFER_LEAST
-        # Slack for single precision: squared distances are whole numbers, so the maximum is found all the same.
-        if bound < largest * 0.99999 or bound == 0:
-            return largest
-        # The first peak bounds every distance; later ones only those that are left.
-        reach = reach or math.ceil(bound) + 1
-        inner = max(reach // 8, 4)
-        left, top, right, bottom = max(x - inner, 0), max(y - inner, 0), x + inner + 1, y + inner + 1
-        if largest > 0:
-            rest = (chamfer >= largest * CHAMFER_LEAST * 0.499995).view(np.uint8)
-            rest_left, rest_top, width, height = cv2.boundingRect(rest)
-            # Everything that is left at once, unless it is spread so far that single peaks cost less.
-            if (width + reach) * (height + reach) <= 3 * (2 * inner + reach) ** 2:
-                left, top, right, bottom = rest_left, rest_top, rest_left + width, rest_top + height
+    _, peak, _, (x, y) = cv2.minMaxLoc(chamfer)
+    bound = 2 * peak / CHAMFER_LEAST
+    if bound == 0:
+        return 0.0
+    # The first peak bounds every distance; later ones only those that are left.
+    reach = math.ceil(bound) + 1
+    inner = max(reach // 8, 4)
+    largest = _distance_to_known(framed, 2 * x, 2 * y, reach)
+    # Slack for single precision: squared distances are whole numbers, so the maximum is found all the same.
+    while bound >= largest * 0.99999:
+        rest = (chamfer >= largest * CHAMFER_LEAST * 0.49999).view(np.uint8)
+        left, top, width, height = cv2.boundingRect(rest)
+        # Everything that is left at once, unless it is spread so far that single peaks cost less.
+        if (width + reach) * (height + reach) > 3 * (2 * inner + reach) ** 2:
+            left, top = max(x - inner, 0), max(y - inner, 0)
+            around = np.ascontiguousarray(rest[top : y + inner + 1, left : x + inner + 1])
+            right, below, width, height = cv2.boundingRect(around)
+            left, top = left + right, top + below
+        right, bottom = left + width, top + height
         outer_left, outer_top = max(2 * left - reach, 0), max(2 * top - reach, 0)
         window = framed[outer_top : 2 * bottom + reach, outer_left : 2 * right + reach]
         # Distances in the window's inner part are true ones: no known pixel that counts is further than ``reach``.
@@ -106,6 +109,20 @@ def largest_radius(hole: BoolArray) -> float:
         # Rounding the square undoes OpenCV's single-precision roots, which differ between machines.
         largest = max(largest, math.sqrt(round(float(near.max()) ** 2)))
         chamfer[top:bottom, left:right] = 0
+        _, peak, _, (x, y) = cv2.minMaxLoc(chamfer)
+        bound = 2 * peak / CHAMFER_LEAST
+    return largest
+
+
+def _distance_to_known(framed: NDArray[np.uint8], x: int, y: int, reach: int) -> float:
+    """Distance from pixel (x, y) to the nearest known one, which is at most ``reach`` away; 0 if it is known itself."""
+    left, top = max(x - reach, 0), max(y - reach, 0)
+    window = framed[top : y + reach + 1, left : x + reach + 1]
+    down = np.arange(top - y, top - y + window.shape[0], dtype=np.int32) ** 2
+    across = np.arange(left - x, left - x + window.shape[1], dtype=np.int32) ** 2
+    # Hidden pixels are put out of reach instead of being left out, which would take a copy of the others.
+    farther = np.int32(2 * (reach + 1) ** 2)
+    return math.sqrt(int((window * farther + across + down[:, None]).min()))
 
 
 def border_class(hole: BoolArray) -> Border:
