@@ -1,8 +1,9 @@
 """The pairing: which image is evaluated with which hole, as a table with its own hash."""
 
 import hashlib
+import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,17 @@ class Pairing:
         sha256: hash of the table's content and of the resized holes, the same whatever wrote or stored them.
     """
 
-    def __init__(self, table: pd.DataFrame, size: int, holes: Sequence[bytes]) -> None:
+    def __init__(self, table: pd.DataFrame, size: int, holes: Iterable[bytes]) -> None:
+        """Take each row's hole as bits, as `packed_holes` gives them; they are read one at a time."""
         self.table = table
         self.size = size
-        self._holes = holes
+        # Deflated, a hole takes about what its row takes: a pairing of a hundred thousand rows fits in memory.
+        self._holes: list[bytes] = []
         digest = hashlib.sha256(canonical_json({"size": size, "columns": list(COLUMNS)}).encode())
         for record, hole in zip(table[list(COLUMNS)].to_dict("records"), holes, strict=True):
             digest.update(canonical_json(list(record.values())).encode())
             digest.update(hole)
+            self._holes.append(zlib.compress(hole, 1))
         self.sha256 = digest.hexdigest()
 
     def __len__(self) -> int:
@@ -60,9 +64,13 @@ class Pairing:
 
     def known(self, row: int) -> BoolArray:
         """Known pixels of one row: bool (size, size), True = known."""
-        bits = np.unpackbits(np.frombuffer(self._holes[row], np.uint8), count=self.size**2)
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(self._holes[row]), np.uint8), count=self.size**2)
         known: BoolArray = bits.reshape(self.size, self.size) == 0
         return known
+
+    def packed_holes(self) -> Iterator[bytes]:
+        """The holes of all rows as bits: row-major, big-endian bit order, hole = 1, ceil(size^2 / 8) bytes each."""
+        return map(zlib.decompress, self._holes)
 
     def save(self, path: Path) -> None:
         """Write the table as Parquet, atomically; the same pairing gives the same bytes with the same pyarrow."""
@@ -109,5 +117,5 @@ def build_pairing(protocol: MaskProtocol, image_ids: Sequence[str], *, size: int
                     "touches_border": statistics.touches_border,
                 }
             )
-            holes.append(np.packbits(resized).tobytes())
-    return Pairing(pd.DataFrame(records, columns=list(COLUMNS)), size, holes)
+            holes.append(zlib.compress(np.packbits(resized).tobytes(), 1))
+    return Pairing(pd.DataFrame(records, columns=list(COLUMNS)), size, map(zlib.decompress, holes))

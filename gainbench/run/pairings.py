@@ -6,7 +6,7 @@ pairing a protocol, a list of images and a size gave, so that thousands of holes
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -37,19 +37,41 @@ def root_pairing(root: Path, protocol: MaskProtocol, image_ids: Sequence[str], *
             return stored
         pairing = build_pairing(protocol, image_ids, size=size)
         pairing.save(folder / f"{pairing.sha256[:12]}.parquet")
-        holes = np.packbits(~np.stack([pairing.known(row) for row in range(len(pairing))]).reshape(len(pairing), -1), 1)
-        with atomic_path(folder / f"{pairing.sha256[:12]}.npy") as temporary, temporary.open("wb") as opened:
-            np.save(opened, holes, allow_pickle=False)
+        with atomic_path(folder / f"{pairing.sha256[:12]}.npy") as temporary:
+            _write_holes(temporary, pairing)
         write_json(note, {"sha256": pairing.sha256, "holes": protocol.hash, "size": size})
         return pairing
+
+
+def _write_holes(path: Path, pairing: Pairing) -> None:
+    shape = (len(pairing), -(-(pairing.size**2) // 8))
+    with path.open("wb") as opened:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(opened, header)
+        opened.writelines(pairing.packed_holes())
+
+
+def _read_holes(path: Path) -> Iterator[bytes]:
+    """Row by row: a pairing may be larger than one wants to hold.
+
+    Raises:
+        ValueError: the file is not what `_write_holes` writes.
+    """
+    with path.open("rb") as opened:
+        if np.lib.format.read_magic(opened) != (1, 0):
+            raise ValueError(f"{path} is no array of version 1.0")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(opened)
+        if len(shape) != 2 or dtype != np.uint8:
+            raise ValueError(f"{path} holds no packed holes")
+        for _ in range(shape[0]):
+            yield opened.read(shape[1])
 
 
 def _stored(folder: Path, note: Path, size: int) -> Pairing | None:
     try:
         sha256 = json.loads(note.read_text(encoding="utf-8"))["sha256"]
         table = pd.read_parquet(BytesIO((folder / f"{sha256[:12]}.parquet").read_bytes()))
-        holes = np.load(folder / f"{sha256[:12]}.npy", allow_pickle=False)
-        pairing = Pairing(table, size, [hole.tobytes() for hole in holes])
+        pairing = Pairing(table, size, _read_holes(folder / f"{sha256[:12]}.npy"))
     except (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException):
         return None
     if pairing.sha256 != sha256:

@@ -278,10 +278,24 @@ def test_statistics_load_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def clusters_of_crops(rng: np.random.Generator, photographs: int) -> np.ndarray:
+    return np.repeat(np.arange(photographs), rng.integers(1, 6, photographs))
+
+
+def test_intervals_of_a_few_clustered_draws_cover_the_truth_where_ignorant_ones_do_not() -> None:
+    rng = np.random.default_rng(13)
+    clusters = clusters_of_crops(rng, 60)
+    values = (rng.gamma(2.0, 1.0, (60, 200))[clusters] + rng.normal(0, 0.5, (len(clusters), 200)))[None]
+    found, ignorant = (intervals_of_means(values, names, resamples=2000) for names in (clusters, range(len(clusters))))
+    assert np.mean([one.low <= 2.0 <= one.high for one in found]) >= 0.9
+    assert np.mean([one.low <= 2.0 <= one.high for one in ignorant]) < 0.9
+
+
+@pytest.mark.slow
 def test_intervals_cover_the_truth_in_95_of_100_clustered_draws() -> None:
     rng = np.random.default_rng(13)
     draws, photographs = 1000, 60
-    clusters = np.repeat(np.arange(photographs), rng.integers(1, 6, photographs))
+    clusters = clusters_of_crops(rng, photographs)
     effects = rng.gamma(2.0, 1.0, (photographs, draws))
     values = effects[clusters] + rng.normal(0, 0.5, (len(clusters), draws))
     found = intervals_of_means(values[None], clusters)
@@ -292,6 +306,48 @@ def test_intervals_cover_the_truth_in_95_of_100_clustered_draws() -> None:
     assert np.mean([one.low <= 2.0 <= one.high for one in ignorant]) < 0.9
 
 
+@pytest.mark.slow
+def test_intervals_of_paired_differences_cover_the_truth_in_95_of_100_clustered_draws() -> None:
+    rng = np.random.default_rng(15)
+    draws, photographs = 1000, 100
+    clusters = clusters_of_crops(rng, photographs)
+    difficulty = rng.normal(0, 5, (photographs, draws))[clusters]
+    effect = rng.gamma(2.0, 0.5, (photographs, draws))[clusters]
+    a, b = ((part + rng.normal(0, 0.3, (len(clusters), draws)))[None] for part in (difficulty + effect, difficulty))
+    found = paired_differences(a, b, clusters, flips=2)
+    assert 0.93 <= np.mean([one.low <= 1.0 <= one.high for one in found]) <= 0.97
+
+
+@pytest.mark.slow
+def test_intervals_over_seeds_cover_the_truth_in_95_of_100_draws_where_seeds_are_many() -> None:
+    rng = np.random.default_rng(16)
+    draws, photographs, seeds = 1000, 60, 20
+    clusters = clusters_of_crops(rng, photographs)
+    values = rng.gamma(2.0, 0.5, (photographs, draws))[clusters] + rng.normal(0, 0.3, (seeds, 1, draws))
+    values = values + rng.normal(0, 0.3, values.shape)
+    found = intervals_of_means(values, clusters)
+    assert 0.93 <= np.mean([one.low <= 1.0 <= one.high for one in found]) <= 0.97
+    # One seed alone speaks of its own networks: it misses what training again would give.
+    one_seed = intervals_of_means(values[:1], clusters)
+    assert np.mean([one.low <= 1.0 <= one.high for one in one_seed]) < 0.9
+
+
+@pytest.mark.slow
+def test_holm_keeps_the_error_rate_of_a_family_of_equal_methods() -> None:
+    rng = np.random.default_rng(17)
+    families, comparisons = 400, 6
+    clusters = np.repeat(np.arange(30), 3)
+    shape = (len(clusters), families * comparisons)
+    differences = (rng.normal(0, 1, (30, shape[1]))[clusters] + rng.normal(0, 0.5, shape))[None]
+    found = paired_differences(differences, np.zeros_like(differences), clusters, flips=2000, resamples=10)
+    p = np.array([one.p for one in found]).reshape(families, comparisons)
+    any_rejected, any_naive = np.mean([(holm(row) < 0.05).any() for row in p]), np.mean((p < 0.05).any(axis=1))
+    # Three standard errors of a share of .05 among 400 above it.
+    assert any_rejected <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / families)
+    assert any_naive > 0.15
+
+
+@pytest.mark.slow
 def test_p_is_uniform_where_methods_are_equal() -> None:
     rng = np.random.default_rng(14)
     clusters = np.repeat(np.arange(40), 5)

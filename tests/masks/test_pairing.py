@@ -1,5 +1,6 @@
 """Which image is evaluated with which hole: the same table for whoever asks, in whatever order."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,19 @@ def test_a_saved_table_reads_back_and_is_the_same_file_again(tmp_path: Path) -> 
     assert paths[0].read_bytes() == paths[1].read_bytes()
     pd.testing.assert_frame_equal(pd.read_parquet(paths[0]), pairing.table)
     assert pairing.sha256.encode() in paths[0].read_bytes()
+
+
+def test_a_hole_is_kept_in_less_than_a_third_of_its_bits() -> None:
+    def kept(images: int) -> int:
+        tracemalloc.start()
+        pairing = build_pairing(open_protocol(MaskSpec()), [f"image {index}" for index in range(images)], size=256)
+        found = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert len(pairing) == 6 * images
+        return found
+
+    kept(1)
+    assert kept(12) - kept(4) < 8 * 6 * 256**2 / 8 / 3
 
 
 def test_an_image_named_twice_is_refused() -> None:

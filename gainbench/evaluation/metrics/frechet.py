@@ -1,5 +1,6 @@
 """Distances between two sets of features: Frechet distance and kernel distance, in float64."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ Features = NDArray[np.floating[Any]]
 """Floating point (N, d): one row a picture."""
 
 _BLOCK = 1024
-"""Rows of a kernel matrix held at a time: memory stays flat in the number of pictures."""
+"""Pictures of a set held in float64 at a time, so that memory stays flat in their number."""
 
 
 def _check_two_sets(first: Features, second: Features) -> None:
@@ -42,32 +43,41 @@ def frechet_distance(first: Features, second: Features) -> float:
         EvaluationError: other types or shapes, fewer than two rows, values that are not finite.
     """
     _check_two_sets(first, second)
-    mean_1, a = _centred(first)
-    mean_2, b = _centred(second)
-    if min(len(a), len(b)) <= a.shape[1]:
-        root_trace = _trace_of_root_by_samples(a, b)
+    shift = first.mean(axis=0, dtype=np.float64) - second.mean(axis=0, dtype=np.float64)
+    if min(len(first), len(second)) <= first.shape[1]:
+        traces = _traces_by_samples(first, second)
     else:
-        root_trace = _trace_of_root_by_dimensions(a, b)
-    shift = mean_1 - mean_2
-    return float(shift @ shift + np.vdot(a, a) + np.vdot(b, b) - 2.0 * root_trace)
+        traces = _traces_by_dimensions(_covariance(first), _covariance(second))
+    return float(shift @ shift + traces)
 
 
-def _centred(features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _traces_by_samples(first: Features, second: Features) -> float:
+    a, b = _centred(first), _centred(second)
+    squares = float(np.vdot(a, a) + np.vdot(b, b))
+    return squares - 2.0 * float(linalg.svdvals(a @ b.T, overwrite_a=True, check_finite=False).sum())
+
+
+def _centred(features: Features) -> NDArray[np.float64]:
     exact = features.astype(np.float64)
-    mean = exact.mean(axis=0)
-    return mean, (exact - mean) / np.sqrt(len(exact) - 1)
+    centred: NDArray[np.float64] = (exact - exact.mean(axis=0)) / np.sqrt(len(exact) - 1)
+    return centred
 
 
-def _trace_of_root_by_samples(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    cross = a @ b.T
-    return float(linalg.svdvals(cross, overwrite_a=True, check_finite=False).sum())
+def _covariance(features: Features) -> NDArray[np.float64]:
+    mean = features.mean(axis=0, dtype=np.float64)
+    total = np.zeros((features.shape[1], features.shape[1]))
+    for block in _blocks(features):
+        centred = block - mean
+        total += centred.T @ centred
+    return total / (len(features) - 1)
 
 
-def _trace_of_root_by_dimensions(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    values, vectors = linalg.eigh(a.T @ a, check_finite=False)
+def _traces_by_dimensions(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    values, vectors = linalg.eigh(first, check_finite=False)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    middle = root @ (b.T @ b) @ root
-    return float(np.sqrt(np.maximum(linalg.eigvalsh((middle + middle.T) / 2.0, check_finite=False), 0.0)).sum())
+    middle = root @ second @ root
+    spectrum = linalg.eigvalsh((middle + middle.T) / 2.0, check_finite=False)
+    return float(np.trace(first) + np.trace(second) - 2.0 * np.sqrt(np.maximum(spectrum, 0.0)).sum())
 
 
 def kernel_distance(first: Features, second: Features) -> float:
@@ -87,22 +97,27 @@ def kernel_distance(first: Features, second: Features) -> float:
         EvaluationError: other types or shapes, fewer than two rows, values that are not finite.
     """
     _check_two_sets(first, second)
-    x, y = first.astype(np.float64), second.astype(np.float64)
-    m, n = len(x), len(y)
-    within_x = (_kernel_sum(x, x) - _kernel_diagonal_sum(x)) / (m * (m - 1))
-    within_y = (_kernel_sum(y, y) - _kernel_diagonal_sum(y)) / (n * (n - 1))
-    return within_x + within_y - 2.0 * _kernel_sum(x, y) / (m * n)
+    m, n = len(first), len(second)
+    within_first = (_kernel_sum(first, first) - _kernel_diagonal_sum(first)) / (m * (m - 1))
+    within_second = (_kernel_sum(second, second) - _kernel_diagonal_sum(second)) / (n * (n - 1))
+    return within_first + within_second - 2.0 * _kernel_sum(first, second) / (m * n)
 
 
-def _kernel_sum(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def _kernel_sum(x: Features, y: Features) -> float:
     total = 0.0
-    for start in range(0, len(x), _BLOCK):
-        base = x[start : start + _BLOCK] @ y.T
-        base /= x.shape[1]
-        base += 1.0
-        total += float((base * base * base).sum())
+    for rows in _blocks(x):
+        for columns in _blocks(y):
+            base = rows @ columns.T
+            base /= x.shape[1]
+            base += 1.0
+            total += float((base * base * base).sum())
     return total
 
 
-def _kernel_diagonal_sum(x: NDArray[np.float64]) -> float:
-    return float(((np.einsum("nd,nd->n", x, x) / x.shape[1] + 1.0) ** 3).sum())
+def _kernel_diagonal_sum(x: Features) -> float:
+    return sum(float(((np.einsum("nd,nd->n", rows, rows) / x.shape[1] + 1.0) ** 3).sum()) for rows in _blocks(x))
+
+
+def _blocks(features: Features) -> Iterator[NDArray[np.float64]]:
+    for start in range(0, len(features), _BLOCK):
+        yield features[start : start + _BLOCK].astype(np.float64)

@@ -42,10 +42,16 @@ def test_frechet_distance_equals_pytorch_fid():
 
 def test_both_forms_agree_where_either_may_be_used():
     first, second = draws(2, 60, 50, 50)
-    _, a = frechet._centred(first)
-    _, b = frechet._centred(second)
-    by_samples = frechet._trace_of_root_by_samples(a, b)
-    assert by_samples == pytest.approx(frechet._trace_of_root_by_dimensions(a, b), rel=1e-6)
+    by_samples = frechet._traces_by_samples(first, second)
+    by_dimensions = frechet._traces_by_dimensions(frechet._covariance(first), frechet._covariance(second))
+    assert by_samples == pytest.approx(by_dimensions, rel=1e-6)
+
+
+def test_frechet_distance_does_not_depend_on_the_blocks(monkeypatch):
+    first, second = draws(8, 50, 40, 6)
+    whole = frechet_distance(first, second)
+    monkeypatch.setattr(frechet, "_BLOCK", 7)
+    assert frechet_distance(first, second) == pytest.approx(whole, rel=1e-10)
 
 
 def test_two_points_on_a_line_have_the_closed_form():
