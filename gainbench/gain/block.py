@@ -1,10 +1,8 @@
 """The GAI-Block (GAIN, Zhang et al., ACM MM 2019): an image flow and a gradient flow that inform each other."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gainbench.gain.initialisation import (
@@ -15,14 +13,12 @@ from gainbench.gain.initialisation import (
     keep_principal,
     keep_variance,
 )
-from gainbench.gain.priority import Priority, priority_update
-from gainbench.guidance.gradient import Kernel, eroded, spatial_gradient
-from gainbench.nn.partial_conv import KnownMap, Window, renormalised
+from gainbench.gain.priority import Priority
+from gainbench.gain.step import Activation, StepPlan, gai_step
+from gainbench.guidance.gradient import Kernel
+from gainbench.nn.partial_conv import KnownMap, Window
 
-Activation = Literal["elu", "relu"]
-
-IG_WINDOW = Window(3)
-"""Pconv_IG works at the output resolution, whatever the block's own kernel, stride and dilation."""
+__all__ = ["Activation", "BlockStyle", "GAIBlock"]
 
 
 @dataclass(frozen=True)
@@ -132,33 +128,15 @@ class GAIBlock(nn.Module):
         Returns:
             I_{i+1} (B, out_image, H', W'), grad_{i+1} (B, out_grad, H', W'), both zero in the hole, and M_{i+1}.
         """
-        activate = F.elu_ if self.style.activation == "elu" else F.relu_
-        plain = known.updated(self.window)
-
-        I_prime = self._pconv(known.keep(I), self.weight_II, self.bias_II, known, plain)
-        if not self.out_grad:
-            return activate(I_prime), grad, plain
-
-        G = self._pconv(known.keep(grad), self.weight_G, self.bias_G, known, plain)
-        grad_prime, GI = G.split_with_sizes((self.out_grad, G.shape[1] - self.out_grad), 1)
-        after = plain
-        if self.priority is not None:
-            after = priority_update(known, self.window, grad, grad_prime, self.priority)
-
-        I_next = I_prime + GI if self.GI else I_prime
-        grad_next = grad_prime + self._gradient_of_image(I_prime, after) if self.IG else grad_prime.clone()
-        if after is not plain:
-            I_next, grad_next = after.keep(I_next), after.keep(grad_next)
-        return activate(I_next), activate(grad_next), after
-
-    def _pconv(self, X: Tensor, weight: Tensor, bias: Tensor, known: KnownMap, after: KnownMap) -> Tensor:
-        w = self.window
-        x = F.conv2d(X, weight, stride=w.stride, padding=w.padding, dilation=w.dilation)
-        return renormalised(x, known.ratio(w, x.dtype), bias, after.valid(x.dtype))
-
-    def _gradient_of_image(self, I_prime: Tensor, after: KnownMap) -> Tensor:
-        """Pconv_IG(Grad(I'_i, M_{i+1})): the gradient counts as known where its whole 3x3 window is."""
-        seen = after if after.full else KnownMap(eroded(after.M))
-        x = F.conv2d(seen.keep(spatial_gradient(I_prime, self.style.kernel)), self.weight_IG, padding=1)
-        valid = seen.updated(IG_WINDOW).valid(x.dtype)
-        return renormalised(x, seen.ratio(IG_WINDOW, x.dtype), self.bias_IG, valid)
+        guided = self.out_grad > 0
+        weights = (
+            self.weight_II,
+            self.bias_II,
+            self.weight_G if guided else None,
+            self.bias_G if guided else None,
+            self.weight_IG if self.IG else None,
+            self.bias_IG if self.IG else None,
+        )
+        style = self.style
+        plan = StepPlan(self.window, self.out_grad, self.GI, style.kernel, style.activation, self.priority)
+        return gai_step(I, grad, known, weights, plan)

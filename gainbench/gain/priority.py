@@ -150,7 +150,7 @@ def priority_update(known: KnownMap, window: Window, grad: Tensor, grad_prime: T
         known: M_i.
         window: the block's.
         grad: the block's input grad_i, (B, C, H, W).
-        grad_prime: Pconv_GG(grad_i, M_i), (B, C, H, W).
+        grad_prime: Pconv_GG(grad_i, M_i), (B, C, H, W), or its mean of two channels; see ``mean_gradient``.
         priority: how to decide.
     """
     if known.full or priority.delta == 0:

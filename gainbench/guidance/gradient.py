@@ -30,26 +30,66 @@ def gray(image: Tensor) -> Tensor:
     return (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
 
 
+def _subtracted(upper: Tensor, lower: Tensor, dim: int, out: Tensor) -> None:
+    """Write upper[i + 1] - lower[i - 1] along ``dim`` into ``out``, but for the first and the last place."""
+    n = out.shape[dim]
+    if dim == 3 and all(x[0].is_contiguous() for x in (upper, lower, out)):
+        # All rows as one: what is wrong across their ends is overwritten, and no loop is as short as a row.
+        upper, lower, out = (x.flatten(1) for x in (upper, lower, out))
+        dim, n = 1, out.shape[1]
+    torch.sub(upper.narrow(dim, 2, n - 2), lower.narrow(dim, 0, n - 2), out=out.narrow(dim, 1, n - 2))
+
+
 def _difference(x: Tensor, out: Tensor, dim: int) -> None:
     """Write x[i + 1] - x[i - 1] along ``dim`` into ``out``, replicating the border."""
     n = x.shape[dim]
     if n == 1:
         out.zero_()
         return
-    torch.sub(x.narrow(dim, 2, n - 2), x.narrow(dim, 0, n - 2), out=out.narrow(dim, 1, n - 2))
+    _subtracted(x, x, dim, out)
     for place, upper, lower in ((0, 1, 0), (n - 1, n - 1, n - 2)):
-        torch.sub(x.narrow(dim, upper, 1), x.narrow(dim, lower, 1), out=out.narrow(dim, place, 1))
+        torch.sub(x.select(dim, upper), x.select(dim, lower), out=out.select(dim, place))
 
 
-def _add_difference_adjoint(g: Tensor, into: Tensor, dim: int) -> None:
-    """Add the adjoint of ``_difference`` applied to ``g``."""
+def _difference_adjoint(g: Tensor, out: Tensor, dim: int) -> None:
+    """Write the adjoint of ``_difference`` applied to ``g`` into ``out``: its negative, but for the border."""
     n = g.shape[dim]
     if n == 1:
+        out.zero_()
         return
-    into.narrow(dim, 1, n - 1).add_(g.narrow(dim, 0, n - 1))
-    into.narrow(dim, 0, n - 1).sub_(g.narrow(dim, 1, n - 1))
-    into.narrow(dim, n - 1, 1).add_(g.narrow(dim, n - 1, 1))
-    into.narrow(dim, 0, 1).sub_(g.narrow(dim, 0, 1))
+    # Negated, because the first place alone takes a sum of two negatives.
+    _subtracted(g, g, dim, out)
+    torch.add(g.select(dim, 0), g.select(dim, 1), out=out.select(dim, 0))
+    last = out.select(dim, n - 1)
+    torch.add(g.select(dim, n - 1), g.select(dim, n - 2), out=last)
+    last.neg_()
+
+
+def differences(x: Tensor) -> Tensor:
+    """x[i + 1] - x[i - 1] along both axes, which is twice the central ``spatial_gradient``; not differentiable.
+
+    Args:
+        x: (B, C, H, W).
+
+    Returns:
+        (B, 2C, H, W) in x's memory layout: along x, then along y.
+    """
+    C = x.shape[1]
+    layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+    shape = (x.shape[0], 2 * C, *x.shape[2:])
+    out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
+    _difference(x, out[:, :C], 3)
+    _difference(x, out[:, C:], 2)
+    return out
+
+
+def add_adjoint_of_differences(g: Tensor, into: Tensor) -> None:
+    """Add the adjoint of ``differences`` applied to g (B, 2C, H, W) to ``into`` (B, C, H, W)."""
+    C = into.shape[1]
+    part = torch.empty_like(into)
+    for of_direction, dim in ((g[:, :C], 3), (g[:, C:], 2)):
+        _difference_adjoint(of_direction, part, dim)
+        into.sub_(part)
 
 
 class _CentralGradient(torch.autograd.Function):
@@ -57,11 +97,7 @@ class _CentralGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(_ctx: Any, x: Tensor) -> Tensor:
-        C = x.shape[1]
-        out = x.new_empty(x.shape[0], 2 * C, *x.shape[2:])
-        _difference(x, out[:, :C], 3)
-        _difference(x, out[:, C:], 2)
-        return out.mul_(0.5)
+        return differences(x).mul_(0.5)
 
     @staticmethod
     def backward(_ctx: Any, g: Tensor) -> Any:
@@ -73,10 +109,8 @@ class _CentralGradientAdjoint(torch.autograd.Function):
 
     @staticmethod
     def forward(_ctx: Any, g: Tensor) -> Tensor:
-        C = g.shape[1] // 2
-        x = g.new_zeros(g.shape[0], C, *g.shape[2:])
-        _add_difference_adjoint(g[:, :C], x, 3)
-        _add_difference_adjoint(g[:, C:], x, 2)
+        x = g.new_zeros(g.shape[0], g.shape[1] // 2, *g.shape[2:])
+        add_adjoint_of_differences(g, x)
         return x.mul_(0.5)
 
     @staticmethod
@@ -84,12 +118,28 @@ class _CentralGradientAdjoint(torch.autograd.Function):
         return _CentralGradient.apply(x)
 
 
-def _smooth(x: Tensor, kernel: str, dim: int) -> Tensor:
+def _smooth(x: Tensor, kernel: Kernel, dim: int) -> Tensor:
     """Three-tap smoothing along ``dim`` (2 or 3), replicating the border."""
     side, centre, _ = SMOOTHING[kernel]
     padded = F.pad(x, (1, 1, 0, 0) if dim == 3 else (0, 0, 1, 1), mode="replicate")
     n = x.shape[dim]
     return side * (padded.narrow(dim, 0, n) + padded.narrow(dim, 2, n)) + centre * x
+
+
+def smoothed(g: Tensor, kernel: Kernel) -> Tensor:
+    """Central derivatives made those of ``kernel``: smoothed across their own direction. Its own adjoint.
+
+    Args:
+        g: (B, 2C, H, W), along x, then along y.
+        kernel: see ``spatial_gradient``.
+
+    Returns:
+        (B, 2C, H, W); ``g`` itself for ``central``.
+    """
+    if kernel == "central":
+        return g
+    C = g.shape[1] // 2
+    return torch.cat([_smooth(g[:, :C], kernel, 2), _smooth(g[:, C:], kernel, 3)], 1)
 
 
 def spatial_gradient(x: Tensor, kernel: Kernel = "central") -> Tensor:
@@ -108,11 +158,7 @@ def spatial_gradient(x: Tensor, kernel: Kernel = "central") -> Tensor:
     """
     if kernel not in SMOOTHING:
         raise MethodError(f"no gradient kernel named {kernel!r}; {nearest(kernel, SMOOTHING)}")
-    g: Tensor = _CentralGradient.apply(x)
-    if kernel == "central":
-        return g
-    C = x.shape[1]
-    return torch.cat([_smooth(g[:, :C], kernel, 2), _smooth(g[:, C:], kernel, 3)], 1)
+    return smoothed(_CentralGradient.apply(x), kernel)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ What a layer needs from a mask is one window sum of one channel, whatever the nu
 so that layers of the same window share it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,15 @@ def window_sum(M: Tensor, window: Window) -> Tensor:
     Returns:
         (B, 1, H', W'), whole numbers from 0 to ``window.size``, in M's dtype.
     """
-    ones = torch.ones(1, 1, window.kernel, window.kernel, dtype=M.dtype, device=M.device)
-    total = F.conv2d(M, ones, stride=window.stride, padding=window.padding, dilation=window.dilation)
-    # Under autocast the sum comes in bfloat16, which is exact for whole numbers up to 256.
-    return total.to(M.dtype)
+    total = F.pad(M, (window.padding,) * 4)
+    # One axis after the other: whole numbers come out the same, and a CPU's convolution of one channel is slow.
+    for axis in (2, 3):
+        span = (M.shape[axis] - 1) // window.stride * window.stride + 1
+        taps = [total.narrow(axis, place * window.dilation, span) for place in range(window.kernel)]
+        if window.stride > 1:
+            taps = [tap[:, :, :: window.stride] if axis == 2 else tap[..., :: window.stride] for tap in taps]
+        total = sum(taps[1:], start=taps[0])
+    return total
 
 
 class KnownMap:
@@ -70,6 +75,8 @@ class KnownMap:
         self._sums: dict[Window, Tensor] = {}
         self._ratios: dict[tuple[Window, torch.dtype], Tensor] = {}
         self._updated: dict[Window, KnownMap] = {}
+        self._masks: dict[torch.dtype, Tensor] = {}
+        self._derived: dict[str, KnownMap] = {}
 
     @classmethod
     def all_known(cls, like: Tensor) -> "KnownMap":
@@ -111,13 +118,20 @@ class KnownMap:
             self._updated[window] = KnownMap(known, full=self.full)
         return self._updated[window]
 
-    def valid(self, dtype: torch.dtype) -> Tensor | None:
-        """M in ``dtype``, or None if it is all ones."""
-        return None if self.full else self.M.to(dtype)
+    def mask(self, dtype: torch.dtype) -> Tensor:
+        """M in ``dtype``."""
+        if dtype == self.M.dtype:
+            return self.M
+        if dtype not in self._masks:
+            self._masks[dtype] = self.M.to(dtype)
+        return self._masks[dtype]
 
-    def keep(self, x: Tensor) -> Tensor:
-        """X * M: (B, C, H, W), zero in the hole whatever number it held there."""
-        return x if self.full else x * self.M.to(x.dtype)
+    def derived(self, name: str, make: Callable[[Tensor], Tensor]) -> "KnownMap":
+        """The mask ``make(M)``, made once for all that ask for it under the same name."""
+        if name not in self._derived:
+            with torch.no_grad():
+                self._derived[name] = KnownMap(make(self.M))
+        return self._derived[name]
 
 
 class _Renormalised(torch.autograd.Function):
