@@ -5,7 +5,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from gainbench.gain.block import GAIBlock
 from gainbench.gain.priority import Priority
 from gainbench.nn.attention import ContextualAttention
 from gainbench.nn.partial_conv import KnownMap, Window
+from gainbench.training.precision import bf16_is_fast
 
 pytestmark = pytest.mark.benchmark
 
@@ -23,26 +23,21 @@ LARGE = {"batch": 1, "channels": 128, "side": 64}
 SMALL = {"batch": 8, "channels": 32, "side": 16}
 
 
-@pytest.fixture(autouse=True)
-def at_most_four_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(4, before))
-    yield
-    torch.set_num_threads(before)
+FAST_BF16 = bf16_is_fast(torch.device("cpu"))
+PRECISIONS = [
+    "fp32",
+    pytest.param("bf16", marks=pytest.mark.skipif(not FAST_BF16, reason="this CPU has no bfloat16 instructions")),
+]
 
 
-def fastest(*actions, repetitions):
-    """Least seconds of each action; they take turns, so that a busy machine slows all of them alike."""
-    for action in actions:
-        action()
-        action()
-    seconds = [[] for _ in actions]
-    for _ in range(repetitions):
-        for action, taken in zip(actions, seconds, strict=True):
-            start = time.perf_counter()
-            action()
-            taken.append(time.perf_counter() - start)
-    return [min(taken) for taken in seconds]
+def in_precision(precision, action):
+    """The action as a training of that precision would run it."""
+
+    def run():
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            return action()
+
+    return run
 
 
 class MultiChannelPartialConv(nn.Module):
@@ -139,62 +134,54 @@ def block_step(block, flows, upstream, known):
 
 
 @pytest.mark.parametrize(
-    ("shape", "limit", "repetitions"), [(LARGE, 1.15, 5), (SMALL, 1.35, 60)], ids=["128-256 at 64", "32-64 at 16"]
+    ("shape", "limit", "repetitions"), [(LARGE, 1.15, 7), (SMALL, 1.35, 80)], ids=["128-256 at 64", "32-64 at 16"]
 )
 @pytest.mark.parametrize("hole", [True, False], ids=["hole", "no hole"])
-def test_a_block_costs_little_more_than_its_convolutions(shape, limit, repetitions, hole, record_property):
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_block_costs_little_more_than_its_convolutions(
+    shape, limit, repetitions, hole, precision, cost_ratio, record_property
+):
     block, flows, upstream, known = block_case(**shape)
     known = known if hole else torch.ones_like(known)
-    bare, whole = fastest(
-        bare_convolutions(block, flows, upstream), block_step(block, flows, upstream, known), repetitions=repetitions
-    )
-    record_property("ratio", whole / bare)
-    assert whole / bare <= limit
-
-
-def test_the_priority_adds_little_to_a_block(record_property):
-    plain, ranked = (block_case(**SMALL, priority=priority) for priority in (None, Priority()))
-    without, with_priority = fastest(block_step(*plain), block_step(*ranked), repetitions=60)
-    record_property("ratio", with_priority / without)
-    assert with_priority / without <= 1.25
-
-
-@pytest.mark.parametrize(("shape", "limit", "repetitions"), [(LARGE, 1.15, 5), (SMALL, 1.35, 60)])
-def test_a_block_costs_little_more_than_its_convolutions_in_bfloat16(shape, limit, repetitions):
-    capabilities = torch.cpu.get_capabilities()
-    if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
-        pytest.skip("this CPU has neither avx512_bf16 nor amx_bf16: bfloat16 is emulated and says nothing about speed")
-    block, flows, upstream, known = block_case(**shape)
-
-    def autocast(action):
-        def run():
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                action()
-
-        return run
-
-    bare, whole = fastest(
-        autocast(bare_convolutions(block, flows, upstream)),
-        autocast(block_step(block, flows, upstream, known)),
+    ratio = cost_ratio(
+        in_precision(precision, bare_convolutions(block, flows, upstream)),
+        in_precision(precision, block_step(block, flows, upstream, known)),
         repetitions=repetitions,
     )
-    assert whole / bare <= limit
+    record_property("ratio", ratio)
+    assert ratio <= limit
 
 
-def test_a_block_is_faster_than_four_partial_convolutions_with_multi_channel_masks(record_property):
-    gains = []
-    levels = ({"batch": 4, "channels": 8, "side": 64}, {"batch": 4, "channels": 16, "side": 32})
-    for shape, repetitions in ((LARGE, 3), (SMALL, 30), (levels[0], 30), (levels[1], 30)):
-        block, flows, upstream, known = block_case(**shape)
-        literal = LiteralBlock(shape["channels"], 2)
+def test_the_priority_adds_little_to_a_block(cost_ratio, record_property):
+    plain, ranked = (block_case(**SMALL, priority=priority) for priority in (None, Priority()))
+    ratio = cost_ratio(block_step(*plain), block_step(*ranked), repetitions=60)
+    record_property("ratio", ratio)
+    assert ratio <= 1.25
 
-        def literal_step(literal=literal, flows=flows, upstream=upstream, known=known):
-            torch.autograd.grad(literal(*flows, known), [*flows, *literal.parameters()], upstream)
 
-        slow, fast = fastest(literal_step, block_step(block, flows, upstream, known), repetitions=repetitions)
-        gains.append(slow / fast)
+def literal_step(shape, flows, upstream, known):
+    literal = LiteralBlock(shape["channels"], 2)
+
+    def run():
+        outputs = literal(*flows, known)
+        targets = [gradient.to(output.dtype) for gradient, output in zip(upstream, outputs, strict=True)]
+        torch.autograd.grad(outputs, [*flows, *literal.parameters()], targets)
+
+    return run
+
+
+def test_a_block_is_faster_than_four_partial_convolutions_with_multi_channel_masks(cost_ratio, record_property):
+    gains = {}
+    for precision in ("fp32", "bf16") if FAST_BF16 else ("fp32",):
+        for shape, repetitions in ((LARGE, 5), (SMALL, 60)):
+            block, flows, upstream, known = block_case(**shape)
+            gains[f"{precision}, map of {shape['side']}"] = cost_ratio(
+                in_precision(precision, block_step(block, flows, upstream, known)),
+                in_precision(precision, literal_step(shape, flows, upstream, known)),
+                repetitions=repetitions,
+            )
     record_property("ratios", gains)
-    assert statistics.geometric_mean(gains) >= 1.5
+    assert statistics.geometric_mean(gains.values()) >= 1.5
 
 
 def literal_attention(x, known, scale=10.0):
@@ -230,25 +217,31 @@ def attention_step(attend):
     x, known, upstream = attention_case()
 
     def run():
-        return torch.autograd.grad(attend(x, known), x, upstream)
+        output = attend(x, known)
+        return torch.autograd.grad(output, x, upstream.to(output.dtype))
 
     return run
 
 
-def test_attention_is_faster_than_a_loop_over_pictures(record_property):
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_attention_is_faster_than_a_loop_over_pictures(precision, cost_ratio, record_property):
     x, known, _ = attention_case()
     assert (literal_attention(x, known) - ContextualAttention()(x, known)).abs().max() < 1e-3
-    slow, fast = fastest(attention_step(literal_attention), attention_step(ContextualAttention()), repetitions=3)
-    record_property("ratio", slow / fast)
-    assert slow / fast >= 2
+    ours, literal = (
+        in_precision(precision, attention_step(attend)) for attend in (ContextualAttention(), literal_attention)
+    )
+    ratio = cost_ratio(ours, literal, repetitions=5)
+    record_property("ratio", ratio)
+    assert ratio >= 2
 
 
 PEAK = """
 import json, resource, sys
 import numpy, psutil
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, sys.argv[3])
 import test_gain_speed as speed
-step = speed.attention_step(speed.literal_attention if sys.argv[1] == "literal" else speed.ContextualAttention())
+attend = speed.literal_attention if sys.argv[1] == "literal" else speed.ContextualAttention()
+step = speed.in_precision(sys.argv[2], speed.attention_step(attend))
 # Imports may have needed more than is in use now: fill that up, so that the step raises the peak from its first byte.
 peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 ballast = numpy.ones(max(0, peak() - psutil.Process().memory_info().rss), numpy.uint8)
@@ -258,12 +251,13 @@ print(json.dumps(peak() - before))
 """
 
 
-def test_attention_needs_at_most_half_the_memory(request, record_property):
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_attention_needs_at_most_half_the_memory(precision, request, record_property):
     # What is asked for counts, not what the C library keeps for later: every large block is mapped on its own.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"}
     peaks = []
     for kind in ("literal", "ours"):
-        command = [sys.executable, "-c", PEAK, kind, str(request.path.parent)]
+        command = [sys.executable, "-c", PEAK, kind, precision, str(request.path.parent)]
         done = subprocess.run(command, check=True, capture_output=True, env=environment)
         peaks.append(json.loads(done.stdout))
     record_property("ratio", peaks[1] / peaks[0])
