@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 PATCH_NORM_FLOOR = 1e-4
-CHUNK_BYTES = 8 * 2**20
+CHUNK_BYTES = 4 * 2**20
 """Pictures are taken together until one matrix of scores would be larger than this."""
 
 
@@ -190,6 +190,8 @@ class _Rebuild(torch.autograd.Function):
                         moved = _overlap(to_attention, to_weights, (1, 3), back_y)
                         for back_x in (0, -shift_x):
                             _add_shifted(*moved, (2, 4), back_x)
+                    del to_weights, moved
+                del by_row
         return to_attention, to_x
 
 
@@ -276,8 +278,7 @@ class ContextualAttention(nn.Module):
             wide = x if x.dtype == torch.float64 else x.float()
             size = wide.element_size() * (H * W // 4) ** 2
             chunk = max(1, self.chunk_bytes // size)
-            parts = [
-                attend(wide[start : start + chunk], known[start : start + chunk].to(wide.dtype), self.scale)
-                for start in range(0, B, chunk)
-            ]
+            # Split, not sliced: the gradient of a slice is as large as the whole.
+            chunks = zip(wide.split(chunk), known.to(wide.dtype).split(chunk), strict=True)
+            parts = [attend(pictures, maps, self.scale) for pictures, maps in chunks]
             return torch.cat(parts).to(x.dtype)
