@@ -273,7 +273,7 @@ class ContextualAttention(nn.Module):
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
         """See ``attend``."""
-        B, _, H, W = x.shape
+        H, W = x.shape[2:]
         with _exactly(x):
             wide = x if x.dtype == torch.float64 else x.float()
             size = wide.element_size() * (H * W // 4) ** 2
