@@ -91,10 +91,7 @@ def _exactly(x: Tensor) -> torch.autocast:
 
 def _kept(x: Tensor, known: KnownMap, dtype: torch.dtype) -> Tensor:
     """The known part of a flow in the arithmetic's dtype."""
-    if known.full:
-        return x.to(dtype)
-    M = known.mask(dtype)
-    return x * M if x.dtype == dtype else x.to(dtype).mul_(M)
+    return (x if known.full else x * known.mask(x.dtype)).to(dtype)
 
 
 def _channel_sums(x: Tensor, masks: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -159,7 +156,8 @@ def elu_(x: Tensor) -> Tensor:
     """
     if x.device.type != "cpu":
         return F.elu_(x)
-    negative = (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).clamp(max=0).exp_().sub_(1)
+    narrow = x.dtype in (torch.bfloat16, torch.float16)
+    negative = (x.float().clamp_(max=0) if narrow else x.clamp(max=0)).exp_().sub_(1)
     return torch.maximum(x, negative.to(x.dtype), out=x)
 
 
@@ -261,7 +259,8 @@ class _Step(torch.autograd.Function):
         if not g:
             ctx.mark_non_differentiable(gradient)
         out.append(after)
-        M = None if known.full else known.mask(dtype)
+        # Zeros and ones are the same in any dtype, and a CPU multiplies fastest in the flow's own.
+        M = None if known.full else known.mask(I.dtype)
         ctx.save_for_backward(X, Y, differing, W_II, W_G, W_IG, image, gradient, M, A, reached, E, r, s)
         ctx.plan = plan
         ctx.dtypes = I.dtype, grad.dtype, weight_II.dtype
@@ -300,7 +299,7 @@ class _Step(torch.autograd.Function):
                 del to_G
             to_I, to_W_II = _convolution_adjoint(to_image.mul_(r), X, W_II, w, to_input=need[0])
             to_I, to_grad = (
-                None if x is None else (x if M is None else x.mul_(M)).to(dtype)
+                None if x is None else (x.to(dtype) if M is None else x.to(dtype).mul_(M))
                 for x, dtype in ((to_I, dtype_I), (to_grad, dtype_grad))
             )
             to_W = [None if W is None else W.to(wide) for W in (to_W_II, to_W_G, to_W_IG)]

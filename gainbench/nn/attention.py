@@ -279,6 +279,7 @@ class ContextualAttention(nn.Module):
             size = wide.element_size() * (H * W // 4) ** 2
             chunk = max(1, self.chunk_bytes // size)
             # Split, not sliced: the gradient of a slice is as large as the whole.
-            chunks = zip(wide.split(chunk), known.to(wide.dtype).split(chunk), strict=True)
+            sizes = [min(chunk, len(x) - start) for start in range(0, len(x), chunk)]
+            chunks = zip(wide.split_with_sizes(sizes), known.to(wide.dtype).split_with_sizes(sizes), strict=True)
             parts = [attend(pictures, maps, self.scale) for pictures, maps in chunks]
             return torch.cat(parts).to(x.dtype)
