@@ -172,7 +172,10 @@ def test_the_lock_has_every_dependency_at_a_release_that_is_allowed():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["classical"], *extras["tensorboard"], *extras["dev"]]
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in ("classical", "slurm", "tensorboard", "dev") for line in extras[extra]),
+    ]
     locked = {Requirement(line).name: Requirement(line) for line in lock()}
     for requirement in map(Requirement, wanted):
         name = requirement.name.lower().replace("_", "-")

@@ -7,6 +7,16 @@ import typer
 
 from gainbench import completion, console
 from gainbench.cli.application import app
+from gainbench.cli.elsewhere import (
+    AddressOption,
+    ClusterOption,
+    CpusOption,
+    ExecutorOption,
+    GpusOption,
+    Place,
+    SlurmOption,
+    chosen_executor,
+)
 from gainbench.options import (
     ROOT,
     Arithmetic,
@@ -60,6 +70,12 @@ def run(
         Retry, typer.Option(help="failed: also run what raised or diverged before", **one_of(Retry, "--retry"))
     ] = Retry.interrupted,
     wait: Annotated[float, typer.Option(min=0.0, help="seconds to wait for another run in ROOT")] = 0.0,
+    executor: ExecutorOption = Place.local,
+    ray_address: AddressOption = None,
+    cluster: ClusterOption = None,
+    slurm: SlurmOption = None,
+    cpus_per_cell: CpusOption = None,
+    gpus_per_cell: GpusOption = None,
     forecast: Annotated[
         bool, typer.Option(help="before it starts, time a few iterations of what no earlier cell tells about")
     ] = True,
@@ -76,7 +92,12 @@ def run(
     from gainbench.run.grid import run_suite
     from gainbench.run_display import RunDisplay
 
-    with RunDisplay(timing=forecast and not quiet) as display:
+    chosen = chosen_executor(
+        executor, ray_address=ray_address, cluster=cluster, slurm=slurm, cpus=cpus_per_cell, gpus=gpus_per_cell
+    )
+    # What this machine can time says nothing about those of a cluster.
+    timing = forecast and not quiet and executor == Place.local
+    with RunDisplay(timing=timing) as display:
         ran = run_suite(
             suite,
             root=root,
@@ -88,6 +109,7 @@ def run(
             checkpoint_seconds=checkpoint_seconds,
             retry=retry.value,
             wait=wait,
+            executor=chosen,
             watch=display,
         )
     paths = _build_report(ran.plan.root, ran.plan.resolved.folder_name)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -97,7 +98,7 @@ def run_suite(
     checkpoint_seconds: float = 60.0,
     retry: Retry = "interrupted",
     wait: float = 0.0,
-    executor: ExecutorName = "local",
+    executor: ExecutorName | Executor = "local",
     watch: RunWatch | None = None,
 ) -> SuiteRun:
     """Run every cell of a suite that is not done yet. A cell that fails is a status; the others go on.
@@ -121,15 +122,17 @@ def run_suite(
         retry: ``interrupted`` runs again what was interrupted, killed or timed out; ``failed`` also what raised or
             diverged, which otherwise keeps its status.
         wait: seconds to wait for another run in the same root.
-        executor: ``local`` (a process a cell) or ``in_process`` (for debuggers).
+        executor: ``local`` (a process a cell), ``in_process`` (for debuggers), or one that runs cells on a cluster:
+            ``RayExecutor`` or ``SubmititExecutor`` of :mod:`gainbench.run.executors`.
         watch: told what happens.
 
     Raises:
-        RunError: another run works in ``root``, or stored files are damaged.
+        RunError: another run works in ``root``, it is no folder, or stored files are damaged.
         GainbenchError: whatever :func:`gainbench.run.plan.plan_suite` refuses.
         KeyboardInterrupt: the run was interrupted; finished cells are kept, the same call goes on.
     """
     watch = watch or SilentWatch()
+    _refuse_addresses(root)
     root = root.expanduser().resolve()
     with _exclusively(root, wait):
         plan = plan_suite(
@@ -154,8 +157,12 @@ def run_suite(
             precision=precision,
             checkpoint_seconds=checkpoint_seconds,
         )
-        watch.planned(plan, started, execution)
-        ran = EXECUTORS[executor]().execute(started, root, execution, watch.cell)
+        runner = EXECUTORS[executor]() if isinstance(executor, str) else executor
+        # Where nothing is left to do, a cluster need not even be there.
+        opened = runner.opened(execution, jobs=jobs, cells=len(plan.cells))
+        with opened if started else contextlib.nullcontext(execution) as fitted:
+            watch.planned(plan, started, fitted)
+            ran = runner.execute(started, root, fitted, watch.cell) if started else []
         fresh = {spec.key: status for spec, status in zip(started, ran, strict=True)}
         statuses = [fresh.get(cell.spec.key, cell.stored.status) for cell in plan.cells]
     return SuiteRun(plan, statuses, started)
@@ -216,6 +223,15 @@ def _physical_cores() -> int:
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return min(cores, allowed)
+
+
+def _refuse_addresses(root: Path) -> None:
+    """Cells lock, append, rename and resume in their folders, which object stores cannot do."""
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(root)):
+        raise RunError(
+            f"results cannot be kept at the address {root}: --out is a folder, on a cluster one that all "
+            "nodes share. Copy it to the store when the run is over; a cell's folder is whole once it holds result.json"
+        )
 
 
 @contextlib.contextmanager

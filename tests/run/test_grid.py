@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,13 @@ def test_a_second_run_in_the_same_root_is_refused_while_the_first_lasts(run, tmp
     threading.Timer(0.3, other.communicate).start()
     assert run(wait=30.0).unfinished == []
     assert other.wait(10) == 0
+
+
+def test_an_address_of_an_object_store_is_no_results_root(suite, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="cannot be kept at the address s3:"):
+        run_suite(suite, root=Path("s3://bucket/runs"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_threads_do_not_depend_on_what_is_left_of_the_plan(run, monkeypatch):

@@ -1,11 +1,13 @@
 """Who runs cells: one protocol, small implementations.
 
 ``local`` gives every cell a process of its own, so that nothing a method does reaches the others; ``in_process`` runs
-them one after the other in this process, for debuggers.
+them one after the other in this process, for debuggers. ``ray`` and ``submitit`` have a node of a cluster do for each
+cell what ``local`` does here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +30,7 @@ class Execution:
         precision: arithmetic of forward passes.
         checkpoint_seconds: wall time between training checkpoints.
         devices: indices of the GPUs to spread cells over; empty on the CPU.
+        environment: variables that cells get beside those of the process that starts them.
     """
 
     jobs: int = 1
@@ -37,6 +40,7 @@ class Execution:
     precision: Precision = "auto"
     checkpoint_seconds: float = 60.0
     devices: tuple[int, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Watch(Protocol):
@@ -48,6 +52,21 @@ class Watch(Protocol):
 
 class Executor(Protocol):
     """Brings every cell to an end, good or bad."""
+
+    def opened(self, execution: Execution, *, jobs: int | None, cells: int) -> AbstractContextManager[Execution]:
+        """Hold what the executor needs while it runs, such as a connection to a cluster.
+
+        Args:
+            execution: as it fits this machine.
+            jobs: cells at a time as they were asked for; None leaves it to the executor.
+            cells: how many the whole plan has.
+
+        Returns:
+            A context manager that gives the execution as it fits where the cells will run.
+
+        Raises:
+            RunError: there is nothing to run cells on, or it never has what one of them asks for.
+        """
 
     def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
         """Run the cells; one that fails does not touch the others.

@@ -1,6 +1,7 @@
 """Cells one after the other in this process: breakpoints work, and a crash takes everything with it."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from gainbench.errors import RunError
@@ -12,6 +13,10 @@ from gainbench.spec import CellSpec
 
 class InProcessExecutor:
     """The debug executor: no isolation, no timeout, one cell at a time."""
+
+    def opened(self, execution: Execution, *, jobs: int | None, cells: int) -> AbstractContextManager[Execution]:  # noqa: ARG002
+        """Nothing has to be held: the execution fits this machine already."""
+        return nullcontext(execution)
 
     def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
         """Run the cells; see :class:`gainbench.run.executors.Executor`.

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +54,10 @@ class _Child:
 
 class LocalExecutor:
     """Runs ``gainbench cell`` once a cell, as many at a time as there are jobs."""
+
+    def opened(self, execution: Execution, *, jobs: int | None, cells: int) -> AbstractContextManager[Execution]:  # noqa: ARG002
+        """Nothing has to be held: the execution fits this machine already."""
+        return nullcontext(execution)
 
     def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
         """Run the cells; see :class:`gainbench.run.executors.Executor`."""
@@ -152,7 +157,7 @@ def _resident_mib(pid: int) -> float:
 
 
 def _environment(threads: int, slot: int, execution: Execution) -> dict[str, str]:
-    environment = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **execution.environment}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     if len(execution.devices) > 1:
         environment["CUDA_VISIBLE_DEVICES"] = str(execution.devices[slot % len(execution.devices)])
