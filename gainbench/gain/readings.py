@@ -55,7 +55,7 @@ READINGS: tuple[Reading, ...] = (
     Reading("weighting of l1", "plain mean over all pixels", "hole_weight = 6", ("hole_weight",)),
     Reading(
         "adversarial weight",
-        ".1 beside l1 at 1, for image and gradient alike; not yet settled by a pilot on validation holes",
+        ".1 beside l1 at 1, for image and gradient alike; the pilot on validation holes stands in `GAIN`'s docstring",
         "adversarial_weight = 1, .1, 0",
         ("adversarial_weight",),
     ),
