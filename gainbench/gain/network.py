@@ -321,7 +321,9 @@ class GAINNetwork(nn.Module):
         if self.content is not None:
             content, content_grad, _ = self.content(image, gradient, known)
             if self.attention is not None:
-                content = self.attention(content, -F.max_pool2d(-known.M, 4))
+                # A settled mask without a hole is one for all pictures.
+                M_1 = known.M.expand(I.shape[0], -1, -1, -1)
+                content = self.attention(content, -F.max_pool2d(-M_1, 4))
             ends.append((content, content_grad))
         images, gradients = zip(*ends, strict=True)
         I_star, grad_star = self.decoder(torch.cat(images, 1), torch.cat(gradients, 1))

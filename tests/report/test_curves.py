@@ -59,7 +59,7 @@ def test_a_term_of_a_late_phase_starts_where_it_was_logged(trained: Bench) -> No
 
 def test_nothing_trained_draws_nothing_and_a_damaged_log_is_named(trained: Bench, tmp_path: Path) -> None:
     path = trained.cells[0].folder / "training.jsonl"
-    path.write_text('{"generator/l1": 1}\n')
+    path.write_text('{"step": 1, "generator/l1": "much"}\n')
     with pytest.raises(ReportError, match=r"training\.jsonl cannot be read"):
         write_curves(Analysis(trained.stored()), tmp_path)
     path.unlink()
