@@ -86,8 +86,9 @@ class GAIN(TrainableInpainter):
 
     Pilot of ``adversarial_weight`` on validation holes (64 pixels, base 8, 300 iterations, one seed, 40 pictures in six
     bins; hole l1 in per cent, PSNR, LPIPS of AlexNet): celeba-999 at weight 0: 7.60, 25.90 dB, .0598; at .1: 7.64,
-    25.86, .0601; at 1: 7.71, 25.80, .0606. photos-230 at weight 0: 6.73, 28.15, .120; at .1: 6.74, 28.14, .122. The hinge loss stays at 2.00
-    throughout, so at this budget the term decides nothing; .1 stands, as the paper trains with it.
+    25.86, .0601; at 1: 7.71, 25.80, .0606. photos-230 at weight 0: 6.73, 28.15, .120; at .1: 6.74, 28.14, .122. The
+    hinge loss stays at 2.00 throughout, so at this budget the term decides nothing; .1 stands, as the paper trains
+    with it.
     """
 
     name: ClassVar[str] = "gain"
