@@ -15,8 +15,12 @@ from gainbench.keyed import content_hash
 from gainbench.method_text import read_method, write_method
 from gainbench.plain_yaml import DEPTH_LIMIT, TEXT_LIMIT, read_yaml
 
-SCHEMA_VERSION = 1
-"""Part of every cell key; raised when the meaning of a stored result changes."""
+SCHEMA_VERSION = 2
+"""Part of every cell key; raised when the meaning of a stored result changes.
+
+2: trainings in bfloat16 on a CPU compute in the contiguous layout, as those before had wrong gradients of dilated
+convolutions (``gainbench.training.loop``); their cells must not be taken for new ones.
+"""
 
 BINS: tuple[tuple[float, float], ...] = ((0.01, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6))
 """Hole-area shares, half-open (lo, hi]: the bins of Liu et al. 2018's test set."""

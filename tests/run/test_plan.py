@@ -45,11 +45,11 @@ def test_the_key_is_the_documented_hash_of_the_documented_fields():
     written = (
         '{"manifest":"mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm","masks":"hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh","method":"gain",'
         '"params":{"base":16,"guidance":"canny"},"plugin":null,"revision":2,"scale":{"base":8,"batch":8,'
-        '"iterations":300,"name":"tiny","schedule":"constant","size":64,"test_pictures":40},"schema":1,"seed":5,"split":"test"}'
+        '"iterations":300,"name":"tiny","schedule":"constant","size":64,"test_pictures":40},"schema":2,"seed":5,"split":"test"}'
     )
     assert hashlib.blake2b(written.encode(), digest_size=16).hexdigest() == SPEC.key
     # Written down so that a change of it, which orphans every stored result, is noticed.
-    assert SPEC.key == "0b08efede13483cd8dc0e24fa3eeece2"
+    assert SPEC.key == "b8fa1538f7f82e3b72d6cb5cb0eb1907"
     assert SPEC.folder_name == f"folder/gain_base=16_guidance=canny-s5-{SPEC.key[:8]}"
 
 
