@@ -281,5 +281,5 @@ class ContextualAttention(nn.Module):
             # Split, not sliced: the gradient of a slice is as large as the whole.
             sizes = [min(chunk, len(x) - start) for start in range(0, len(x), chunk)]
             chunks = zip(wide.split_with_sizes(sizes), known.to(wide.dtype).split_with_sizes(sizes), strict=True)
-            parts = [attend(pictures, maps, self.scale) for pictures, maps in chunks]
-            return torch.cat(parts).to(x.dtype)
+            # Narrowed before they are put together, so that the whole never exists in float32.
+            return torch.cat([attend(pictures, maps, self.scale).to(x.dtype) for pictures, maps in chunks])
