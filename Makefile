@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 10
-SUITE_OPTIONS := $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(SCALE),--scale $(SCALE))
+comma := ,
+SUITE_OPTIONS = $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(SCALE),--scale $(SCALE)) $(if $(METHODS),--methods '$(METHODS)')
 
 .DEFAULT_GOAL := help
 .PHONY: help install paper ablation smoke test slow check format bench fuzz notebooks docs lock audit clean
@@ -20,7 +21,9 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) -e '.[dev]'
 	touch $@
 
-paper: install ## train and evaluate the paper suite (ITERATIONS=200 for a short run, SCALE=cpu|gpu|full)
+# A short run is one to look at: two trained methods beside the classical ones, unless METHODS names others.
+paper: METHODS ?= $(if $(ITERATIONS),gain$(comma)partial_conv$(comma)telea$(comma)navier_stokes)
+paper: install ## train and evaluate the paper suite (ITERATIONS=200 for a short run, SCALE=cpu|gpu|full, METHODS=a,b)
 	$(BIN)/python -m gainbench run --suite paper $(SUITE_OPTIONS)
 
 ablation: install ## train and evaluate GAIN's ablation suite

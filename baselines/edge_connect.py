@@ -64,10 +64,10 @@ class EdgeConnectParams(BaseModel):
     lr: float | None = Field(
         default=None,
         gt=0.0,
-        description="Adam, generators, first two stages; default 1e-4 (section 4.2), x 4 under 50,000 iterations",
+        description="Adam, generators, first two stages; default 1e-4 (section 4.2), x 10 under 50,000 iterations",
     )
     joint_lr: float | None = Field(
-        default=None, gt=0.0, description="Adam, generators, joint stage; default 1e-6 (section 4.2), x 4 likewise"
+        default=None, gt=0.0, description="Adam, generators, joint stage; default 1e-6 (section 4.2), x 10 likewise"
     )
     discriminator_rate: float = Field(default=0.1, gt=0.0, description="discriminators' rate over the generators'")
     beta1: float = Field(default=0.0, ge=0.0, lt=1.0, description="Adam (section 4.2)")
@@ -349,6 +349,7 @@ class EdgeCanny(EdgeConnect):
     """EdgeConnect as published: binary Canny edges."""
 
     name = "edge_canny"
+    revision = 2
     Params = EdgeCannyParams
     params: EdgeCannyParams
 
@@ -361,6 +362,7 @@ class EdgeHED(EdgeConnect):
     """EdgeConnect on HED's soft edges of objects."""
 
     name = "edge_hed"
+    revision = 2
     Params = EdgeHEDParams
     params: EdgeHEDParams
 

@@ -67,7 +67,7 @@ class GatedConvParams(BaseModel):
     lr: float | None = Field(
         default=None,
         gt=0.0,
-        description="Adam, both networks; default 1e-4 (reference settings), x 4 under 50,000 iterations",
+        description="Adam, both networks; default 1e-4 (reference settings), x 10 under 50,000 iterations",
     )
     beta1: float = Field(default=0.5, ge=0.0, lt=1.0, description="Adam (reference settings)")
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0, description="Adam (reference settings)")
@@ -166,6 +166,7 @@ class GatedConvInpainter(TrainableInpainter):
     """Free-form inpainting with gated convolutions."""
 
     name = "gated_conv"
+    revision = 2
     Params = GatedConvParams
     params: GatedConvParams
 

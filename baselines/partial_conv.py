@@ -68,10 +68,10 @@ class PartialConvParams(BaseModel):
     style_weight: float = Field(default=120.0, ge=0.0, description="Gram matrices, raw and completed (equation 7)")
     tv_weight: float = Field(default=0.1, ge=0.0, description="smoothness of the dilated hole (equation 7)")
     lr: float | None = Field(
-        default=None, gt=0.0, description="Adam, first phase; default 2e-4 (section 4.1), x 4 under 50,000 iterations"
+        default=None, gt=0.0, description="Adam, first phase; default 2e-4 (section 4.1), x 10 under 50,000 iterations"
     )
     finetune_lr: float | None = Field(
-        default=None, gt=0.0, description="Adam, encoder batch norm frozen; default 5e-5 (section 4.1), x 4 likewise"
+        default=None, gt=0.0, description="Adam, encoder batch norm frozen; default 5e-5 (section 4.1), x 10 likewise"
     )
     finetune_fraction: float = Field(
         default=1 / 11,
@@ -183,7 +183,7 @@ class PartialConvInpainter(TrainableInpainter):
     """
 
     name = "partial_conv"
-    revision = 2
+    revision = 3
     Params = PartialConvParams
     params: PartialConvParams
 

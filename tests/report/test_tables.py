@@ -185,13 +185,16 @@ def test_no_statement_on_the_priority_below_128_px(bench: MakeBench, scale: str,
 
 
 def test_notes_say_what_one_seed_cannot(bench: MakeBench, analysis: Analysis) -> None:
-    assert "One training seed" in text_of(main_table(analysis, "photos-230"))
+    one = text_of(main_table(analysis, "photos-230"))
+    assert "One training seed" in one
+    assert "rather too narrow" not in one
     made = bench(seeds=(0, 1))
     for seed in (0, 1):
         made.done("gain", make_rows(0.0, seed, metrics=["psnr_rgb"], photographs=10), seed=seed)
     text = text_of(main_table(Analysis(made.stored()), "photos-230"))
     assert "One training seed" not in text
     assert "training seeds and photographs resampled" in text
+    assert "Intervals over 2 training seeds are rather too narrow" in text
     assert "as few as 10 photographs" in text
 
 
