@@ -160,8 +160,8 @@ def marks_notes(analysis: Scored, dataset: str, metrics: Sequence[str], *, poole
         notes.append("One training seed: intervals speak of the networks trained here, not of training them again.")
     elif seeds < FEW_SEEDS:
         notes.append(
-            f"Intervals over {seeds} training seeds are rather too narrow: with three seeds that matter three times as much "
-            "as photographs do, 88 of 100 hold the truth, not 95."
+            f"Intervals over {seeds} training seeds are rather too narrow: with three that matter three times "
+            "as much as photographs, 88 of 100 hold the truth, not 95."
         )
     fewest = min(score.interval.clusters for score in scores)
     if fewest < FEW_PHOTOGRAPHS:
