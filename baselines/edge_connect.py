@@ -331,7 +331,7 @@ class EdgeConnect(TrainableInpainter):
         with torch.no_grad():
             goal = vgg16()(batch.image, FEATURES)
         found = vgg16()(painted, FEATURES)
-        hole_share = (1 - batch.known).mean().clamp(min=SMALLEST_HOLE)
+        hole_share = batch.shared_mean((1 - batch.known).mean()).clamp(min=SMALLEST_HOLE)
         return {
             "l1": p.l1_weight * (painted - batch.image).abs().mean() / hole_share,
             "perceptual": p.perceptual_weight * perceptual_loss(found, goal),

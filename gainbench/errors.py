@@ -33,6 +33,18 @@ class DivergedError(TrainingError):
     """A loss or gradient stopped being a finite number."""
 
 
+class KilledError(TrainingError):
+    """A process that shared a training was ended by a signal.
+
+    Attributes:
+        signal: its name, such as SIGKILL.
+    """
+
+    def __init__(self, message: str, signal: str) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 class EvaluationError(GainbenchError):
     """A metric was fed something it must refuse, or rows cannot be compared."""
 

@@ -16,20 +16,32 @@ from torch import Tensor, nn
 from gainbench.spec import Scale
 
 
+def _itself(value: Tensor) -> Tensor:
+    return value
+
+
 @dataclass
 class Batch:
-    """What a loss sees in one training iteration.
+    """What a loss sees in one training iteration: the whole batch, or one device's part of it.
+
+    On several devices each computes the loss of its part, and gradients are averaged. That is the gradient of the whole
+    batch for every loss that is a mean over pictures; one that divides by something else of the batch takes that
+    through ``shared_mean``. Terms have the same names on all devices.
 
     Attributes:
         image: the whole pictures, (B, 3, H, W) in [0, 1]. A loss may compare with them; a network's input must be built
             from ``visible`` and ``known`` alone.
         known: (B, 1, H, W), 1 = known, 0 = hole.
         memo: emptied every iteration; phases share a generator's forward pass through it.
+        first: place of the first picture within the whole batch; what is drawn per picture is keyed by it.
+        shared_mean: the mean of a tensor over all devices' parts, differentiable; the tensor itself on one device.
     """
 
     image: Tensor
     known: Tensor
     memo: dict[Hashable, Any] = field(default_factory=dict)
+    first: int = 0
+    shared_mean: Callable[[Tensor], Tensor] = _itself
 
     @property
     def visible(self) -> Tensor:

@@ -93,6 +93,10 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="refuse data sets w
 ArithmeticOption = Annotated[
     Arithmetic, typer.Option(help="arithmetic of forward passes", **one_of(Arithmetic, "--precision"))
 ]
+DevicesOption = Annotated[
+    int,
+    typer.Option(min=1, help="processes that share each training, a GPU each, or the cores; a batch must divide by it"),
+]
 CheckpointOption = Annotated[float, typer.Option(min=0.0, help="wall time between training checkpoints")]
 FidOption = Annotated[Path | None, typer.Option(metavar="FILE", help="pytorch-fid's Inception weights")]
 AssetsOption = Annotated[Path | None, typer.Option(metavar="FOLDER", help="your own weights and photographs")]

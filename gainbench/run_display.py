@@ -107,7 +107,8 @@ class RunDisplay:
             return
         for line in _planned_lines(plan, started):
             console.say(line)
-        console.say(f"{min(execution.jobs, len(started))} at a time, {execution.threads} threads each")
+        each = f"{execution.devices_per_cell} processes of " if execution.devices_per_cell > 1 else ""
+        console.say(f"{min(execution.jobs, len(started))} at a time, {each}{execution.threads} threads each")
         forecast = forecast_told(plan.root, started, execution, timing=self._timing)
         for sentence in forecast.sentences():
             console.say(sentence)

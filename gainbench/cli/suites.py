@@ -25,6 +25,7 @@ from gainbench.options import (
     CheckpointOption,
     DataOption,
     DatasetsOption,
+    DevicesOption,
     FidOption,
     IterationsOption,
     JsonOption,
@@ -62,6 +63,7 @@ def run(
     plugin: PluginOption = None,
     strict: StrictOption = False,
     jobs: Annotated[str, typer.Option(help="cells at a time, or auto: one a GPU, else one a core")] = "auto",
+    devices: DevicesOption = 1,
     timeout: Annotated[float | None, typer.Option(min=0.0, help="seconds of wall time for one cell")] = None,
     memory_limit: Annotated[float | None, typer.Option(min=0.0, help="MiB of resident memory for one cell")] = None,
     precision: ArithmeticOption = Arithmetic.auto,
@@ -103,6 +105,7 @@ def run(
             root=root,
             **selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict),
             jobs=job_count(jobs),
+            devices=devices,
             timeout=timeout,
             memory_limit=memory_limit,
             precision=precision.value,
@@ -236,6 +239,7 @@ def cell(
     *,
     root: RootOption = ROOT,
     threads: Annotated[int, typer.Option(min=1)] = 1,
+    devices: DevicesOption = 1,
     precision: ArithmeticOption = Arithmetic.auto,
     checkpoint_seconds: CheckpointOption = 60.0,
     supervised: Annotated[bool, typer.Option("--supervised", help="end when standard input closes")] = False,
@@ -249,11 +253,28 @@ def cell(
         spec,
         root,
         threads=threads,
+        devices=devices,
         precision=precision.value,
         checkpoint_seconds=checkpoint_seconds,
         counted=not supervised,
     )
     raise typer.Exit(0 if done else 1)
+
+
+@app.command(hidden=True)
+def train_part(
+    spec: Path,
+    *,
+    root: RootOption = ROOT,
+    precision: ArithmeticOption = Arithmetic.auto,
+    checkpoint_seconds: CheckpointOption = 60.0,
+) -> None:
+    """Be one of the processes that share a cell's training; a cell with several devices starts this verb for each."""
+    from gainbench.run.executors.child import end_with_parent
+    from gainbench.run.train_cell import train_part as work
+
+    end_with_parent()
+    work(spec, root, precision=precision.value, checkpoint_seconds=checkpoint_seconds)
 
 
 @app.command(hidden=True)

@@ -28,6 +28,7 @@ def training_batches(
     start: int,
     stop: int,
     workers: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of pictures and holes for the iterations ``start`` to ``stop - 1``.
 
@@ -44,10 +45,11 @@ def training_batches(
         start: first iteration.
         stop: the iteration after the last.
         workers: threads that prepare batches; there is always one, so 0 and 1 are the same.
+        part: (k, n) yields the k-th of n equal parts of each batch alone, k from 0; the parts make up the batch.
 
     Yields:
-        image: float32 (batch, 3, size, size) in [0, 1], RGB.
-        known: float32 (batch, 1, size, size), 1 = known, 0 = hole.
+        image: float32 (batch / n, 3, size, size) in [0, 1], RGB.
+        known: float32 (batch / n, 1, size, size), 1 = known, 0 = hole.
 
     Raises:
         DataError: at once if there is no picture or a number is out of range; when it is met if ``draw_known`` answers
@@ -59,10 +61,15 @@ def training_batches(
         raise DataError(
             f"expected batch >= 1, 0 <= start <= stop and workers >= 0, found {batch}, {start}, {stop} and {workers}"
         )
+    number, parts = part
+    if not 0 <= number < parts or batch % parts:
+        raise DataError(f"expected a batch that {parts} devices can share equally, found {batch} and part {number}")
+    share = batch // parts
     order = _SampleOrder(len(pictures), seed)
 
     def prepare(iteration: int) -> tuple[Tensor, Tensor]:
-        samples = range(iteration * batch, (iteration + 1) * batch)
+        first = iteration * batch + number * share
+        samples = range(first, first + share)
         images = np.stack([_picture(pictures, order, seed, sample) for sample in samples])
         knowns = np.stack([_known(draw_known, sample, pictures.size) for sample in samples])
         image = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float().div_(255.0)

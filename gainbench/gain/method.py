@@ -170,7 +170,7 @@ class GAIN(TrainableInpainter):
                     scores: Tensor = D(_with_known(x, batch.known))
                     return scores
 
-                position = _positions(real[flow], step, number)
+                position = _positions(real[flow], batch.first, step, number)
                 penalty = gradient_penalty(score, real[flow], completed, 1 - batch.known, position)
                 losses[f"penalty_{flow}"] = self.params.gp_weight * penalty
         return losses
@@ -217,7 +217,7 @@ def _with_known(x: Tensor, known: Tensor) -> Tensor:
     return torch.cat([x, known.repeat(x.shape[0] // known.shape[0], 1, 1, 1)], 1)
 
 
-def _positions(real: Tensor, *key: Any) -> Tensor:
-    """Where each picture's interpolate lies: (B, 1, 1, 1) in [0, 1), a function of ``key`` alone."""
-    drawn = keyed_generator("gain", "gradient_penalty", *key).random(real.shape[0])
+def _positions(real: Tensor, first: int, *key: Any) -> Tensor:
+    """Where each picture's interpolate lies: (B, 1, 1, 1) in [0, 1), by ``key`` and its place in the batch."""
+    drawn = keyed_generator("gain", "gradient_penalty", *key).random(first + real.shape[0])[first:]
     return torch.as_tensor(drawn, dtype=real.dtype).to(real.device).view(-1, 1, 1, 1)

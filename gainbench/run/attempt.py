@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gainbench.errors import DivergedError, GainbenchError, NotFiniteError
+from gainbench.errors import DivergedError, GainbenchError, KilledError, NotFiniteError
 from gainbench.run.cell import run_cell
 from gainbench.run.environment import compute_device
 from gainbench.run.layout import cell_folder
@@ -24,6 +24,7 @@ def attempt(
     root: Path,
     *,
     threads: int,
+    devices: int = 1,
     precision: Precision,
     checkpoint_seconds: float,
     progress: Callable[[CellProgress], None],
@@ -34,7 +35,8 @@ def attempt(
     Args:
         spec: the cell.
         root: the results root.
-        threads: torch threads on the CPU.
+        threads: torch threads on the CPU, of each of several processes.
+        devices: processes that share a training.
         precision: arithmetic of forward passes.
         checkpoint_seconds: wall time between training checkpoints.
         progress: told how far the cell is.
@@ -46,13 +48,14 @@ def attempt(
     folder = cell_folder(root, spec)
     folder.mkdir(parents=True, exist_ok=True)
     precision = resolve_precision(precision, compute_device())
-    begin(folder, pid=os.getpid(), threads=threads, precision=precision, counted=counted)
+    begin(folder, pid=os.getpid(), threads=threads, devices=devices, precision=precision, counted=counted)
     try:
         run_cell(
             spec,
             root,
             precision=precision,
             threads=threads,
+            devices=devices,
             checkpoint_seconds=checkpoint_seconds,
             progress=lambda what, done, total: progress(CellProgress(what, done, total)),
         )
@@ -62,6 +65,9 @@ def attempt(
     except (DivergedError, NotFiniteError) as error:
         logger.exception("%s: not a number", spec.folder_name)
         return end(folder, "nan", cause=_cause(error))
+    except KilledError as error:
+        logger.exception("%s: killed", spec.folder_name)
+        return end(folder, "killed", cause=_cause(error), signal=error.signal)
     except (Exception, SystemExit) as error:
         logger.exception("%s: failed", spec.folder_name)
         return end(folder, "failed", cause=_cause(error))

@@ -10,29 +10,25 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
 
 from gainbench.atomic import atomic_path, write_json
-from gainbench.data import Dataset, PictureSet, open_dataset, training_batches
+from gainbench.data import Dataset, PictureSet
 from gainbench.errors import RunError
 from gainbench.evaluation import Evaluation, count_cost, evaluate_method, trace_shrinkage
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.evaluation.shrinkage import write_shrinkage
-from gainbench.masks import MaskProtocol, open_protocol
+from gainbench.masks import MaskProtocol
 from gainbench.methods import Inpainter, TrainableInpainter
-from gainbench.registry import build_method, plugin_hash
 from gainbench.run.environment import compute_device, describe_environment
 from gainbench.run.layout import (
-    CHECKPOINT,
     FEATURES,
     PARTIAL_SAMPLES,
     RESULT,
@@ -49,8 +45,9 @@ from gainbench.run.layout import (
 from gainbench.run.pairings import root_pairing
 from gainbench.run.reuse import stage
 from gainbench.run.store import read_cell, rows_sha256
+from gainbench.run.train_cell import Training, opened_inputs, planned_method, train_cell
 from gainbench.spec import CellResult, CellSpec, Precision
-from gainbench.training import load_weights, resolve_precision, save_weights, train
+from gainbench.training import load_weights, resolve_precision
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +69,7 @@ def run_cell(
     *,
     precision: Precision = "auto",
     threads: int | None = None,
+    devices: int = 1,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> CellResult:
@@ -85,6 +83,8 @@ def run_cell(
         root: the results root.
         precision: arithmetic of forward passes; ``auto`` takes bfloat16 where the device computes it natively.
         threads: torch threads on the CPU; None leaves them as they are.
+        devices: processes that share a training, on the CPU with so many threads each, or on a GPU each; whatever is
+            done by this process alone takes the threads of all.
         checkpoint_seconds: wall time between training checkpoints.
         progress: told how far the cell is.
 
@@ -94,7 +94,7 @@ def run_cell(
     """
     folder = cell_folder(root, spec)
     folder.mkdir(parents=True, exist_ok=True)
-    with _exclusively(folder), _threads(threads):
+    with _exclusively(folder), _threads(threads and threads * devices):
         # The lock says that nobody is writing now.
         remove_partial(folder)
         stored = read_cell(root, spec)
@@ -103,12 +103,20 @@ def run_cell(
         spec = _extended(spec, stored.result)
         write_json(folder / SPEC, spec.model_dump(mode="json"))
         device = compute_device()
-        method = _built(spec)
+        method = planned_method(spec)
         dataset, protocol = opened_inputs(spec)
         work = _Work(spec, root, dataset, protocol, device, resolve_precision(precision, device), progress or _ignore)
         if isinstance(method, TrainableInpainter):
             if not (folder / WEIGHTS).is_file():
-                _train(method, work, checkpoint_seconds)
+                training = Training(device, work.precision, checkpoint_seconds, devices, threads or 1)
+                train_cell(
+                    spec,
+                    root,
+                    method,
+                    (dataset, protocol),
+                    training,
+                    lambda done, total: work.progress("training", done, total),
+                )
             # Always through the file, into a fresh object: an interrupted cell takes the same path to the same bits.
             method = build_trained(spec, folder / WEIGHTS)
         return _evaluate(method, work)
@@ -121,7 +129,7 @@ def build_trained(spec: CellSpec, weights: Path) -> Inpainter:
         RunError: the method or its plugin is not what the cell was planned with.
         TrainingError: weights that are damaged or do not fit.
     """
-    method = _built(spec)
+    method = planned_method(spec)
     if isinstance(method, TrainableInpainter):
         load_weights(method, weights)
     return method
@@ -179,60 +187,6 @@ def _extended(spec: CellSpec, result: CellResult | None) -> CellSpec:
     return spec.model_copy(update={"metrics": metrics, "samples": max(spec.samples, result.spec.samples)})
 
 
-def _built(spec: CellSpec) -> Inpainter:
-    if spec.plugin is not None and plugin_hash(spec.plugin) != spec.plugin_hash:
-        raise RunError(f"{spec.plugin} changed since the run was planned; run again")
-    method = build_method(spec.method, spec.scale, spec.seed, spec.plugin)
-    if method.revision != spec.revision:
-        raise RunError(
-            f"{spec.method.name} is at revision {method.revision}, planned was {spec.revision}: run again to plan anew"
-        )
-    return method
-
-
-def opened_inputs(spec: CellSpec) -> tuple[Dataset, MaskProtocol]:
-    """A cell's photographs and holes.
-
-    Raises:
-        RunError: they are not those that the cell was planned with.
-        DataError: the photographs cannot be opened.
-        MaskError: the hole protocol cannot be opened.
-    """
-    dataset, protocol = open_dataset(spec.dataset, spec.data_path), open_protocol(spec.masks)
-    if dataset.manifest.hash != spec.manifest_hash:
-        raise RunError(f"the photographs of {spec.dataset} changed since the run was planned; run again to plan anew")
-    if protocol.hash != spec.mask_hash:
-        raise RunError(f"the holes of {spec.masks.protocol} changed since the run was planned; run again to plan anew")
-    return dataset, protocol
-
-
-def _train(method: TrainableInpainter, work: _Work, checkpoint_seconds: float) -> None:
-    spec, folder = work.spec, work.folder
-    pictures = work.dataset.pictures("train", spec.scale.size)
-
-    def draw_known(sample: int) -> npt.NDArray[np.bool_]:
-        return work.protocol.training_known(spec.seed, sample, spec.scale.size)
-
-    def batches(start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return training_batches(pictures, draw_known, seed=spec.seed, batch=spec.scale.batch, start=start, stop=stop)
-
-    summary = train(
-        method,
-        batches,
-        iterations=spec.scale.iterations,
-        seed=spec.seed,
-        folder=folder,
-        device=work.device,
-        precision=work.precision,
-        schedule=spec.scale.schedule,
-        checkpoint_seconds=checkpoint_seconds,
-        progress=lambda done, total, _losses: work.progress("training", done, total),
-    )
-    write_json(folder / TRAINING, asdict(summary))
-    save_weights(method, folder / WEIGHTS)
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-
-
 def _evaluate(method: Inpainter, work: _Work) -> CellResult:
     spec, folder, size = work.spec, work.folder, work.spec.scale.size
     pictures = work.dataset.pictures("test", size, spec.scale.test_pictures)
@@ -275,7 +229,7 @@ def _evaluate(method: Inpainter, work: _Work) -> CellResult:
         pairing_sha256=pairing.sha256,
         rows_sha256=rows_sha256(folder),
         cost=cost,
-        environment=describe_environment(device=work.device, precision=work.precision),
+        environment=describe_environment(device=work.device, precision=work.precision) | _training_devices(folder),
     )
     write_json(folder / RESULT, result.model_dump(mode="json"))
     return result
@@ -291,6 +245,13 @@ def _write_rows(rows: pd.DataFrame, folder: Path) -> None:
     for name, table in ((ROWS, rows.drop(columns=RUNTIME)), (TIMINGS, rows[[RUNTIME]])):
         with atomic_path(folder / name) as temporary:
             table.to_parquet(temporary, index=False)
+
+
+def _training_devices(folder: Path) -> dict[str, int]:
+    """How many devices shared the training; nothing for a method that does not train."""
+    if not (folder / TRAINING).is_file():
+        return {}
+    return {"training_devices": json.loads((folder / TRAINING).read_text(encoding="utf-8")).get("devices", 1)}
 
 
 def _training_cost(folder: Path) -> dict[str, float]:

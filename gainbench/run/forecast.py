@@ -143,7 +143,7 @@ def forecast_run(root: Path, started: Sequence[CellSpec], execution: Execution, 
     Args:
         root: the results root; its cells, of whatever suite, say what cells of their kind took.
         started: the cells that will be run, in their order.
-        execution: how they will be run; earlier cells count if they used as many threads.
+        execution: how they will be run; earlier cells count if they used as many threads and devices.
         timer: times the kinds that no earlier cell tells about; None leaves them unknown.
     """
     paces = _earlier(root, execution)
@@ -202,6 +202,8 @@ def _earlier(root: Path, execution: Execution) -> dict[Kind, Pace]:
     for path in sorted((root / "cells").glob(f"*/*/{SPEC}")):
         folder, status = path.parent, _json(path.parent / STATUS)
         if not execution.devices and status.get("threads") not in {None, execution.threads}:
+            continue
+        if (status.get("devices") or 1) != execution.devices_per_cell:
             continue
         try:
             kind = kind_of(CellSpec(**json.loads(path.read_text(encoding="utf-8"))))

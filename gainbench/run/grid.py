@@ -24,6 +24,7 @@ from gainbench.run.executors import Execution, Executor
 from gainbench.run.executors.in_process import InProcessExecutor
 from gainbench.run.executors.local import LocalExecutor
 from gainbench.run.plan import Plan, PlannedCell, plan_suite
+from gainbench.run.sharing import check_shareable
 from gainbench.run.status import CellProgress, CellStatus
 from gainbench.spec import CellSpec, Precision, Suite
 
@@ -92,6 +93,7 @@ def run_suite(
     plugin: Path | None = None,
     strict: bool = False,
     jobs: int | None = None,
+    devices: int = 1,
     timeout: float | None = None,
     memory_limit: float | None = None,
     precision: Precision = "auto",
@@ -115,6 +117,8 @@ def run_suite(
         plugin: a Python file whose methods join the suite's.
         strict: refuse data sets with photographs that cannot be used.
         jobs: cells at a time; None is one a GPU, or one a physical core, never more than there are cells.
+        devices: processes that share each cell's training, on a GPU each, or on the CPU with the cores divided among
+            them; a batch must divide by it. It changes no cell's key, as it changes numbers by rounding alone.
         timeout: seconds of wall time for one cell.
         memory_limit: MiB of resident memory for one cell; see :class:`gainbench.run.executors.Execution`.
         precision: arithmetic of forward passes.
@@ -127,7 +131,8 @@ def run_suite(
         watch: told what happens.
 
     Raises:
-        RunError: another run works in ``root``, it is no folder, or stored files are damaged.
+        RunError: another run works in ``root``, it is no folder, stored files are damaged, or ``devices`` cannot share
+            a batch.
         GainbenchError: whatever :func:`gainbench.run.plan.plan_suite` refuses.
         KeyboardInterrupt: the run was interrupted; finished cells are kept, the same call goes on.
     """
@@ -149,7 +154,7 @@ def run_suite(
         )
         plan.save()
         _tell_of_other_precision(plan, precision)
-        started, execution = would_start(plan, jobs, retry=retry)
+        started, execution = would_start(plan, jobs, devices=devices, retry=retry)
         execution = replace(
             execution,
             timeout=timeout,
@@ -169,14 +174,18 @@ def run_suite(
 
 
 def would_start(
-    plan: Plan, jobs: int | None = None, *, retry: Retry = "interrupted"
+    plan: Plan, jobs: int | None = None, *, devices: int = 1, retry: Retry = "interrupted"
 ) -> tuple[list[CellSpec], Execution]:
     """The cells that a run of a plan would start, in that order, and how it would run them.
 
     Args:
         plan: what is to be done.
-        jobs: as :func:`run_suite` takes it, and ``retry`` too.
+        jobs: as :func:`run_suite` takes it, and ``devices`` and ``retry`` too.
+        devices: processes that share each cell's training.
         retry: whether what raised or diverged before is run again.
+
+    Raises:
+        RunError: so many devices cannot share a batch, or accelerate is not installed.
     """
     started = [cell.spec for cell in plan.pending if retry == "failed" or not _failed(cell)]
     # Long cells first: a training that starts last would leave the other jobs idle.
@@ -185,7 +194,9 @@ def would_start(
         for name, plugin in {(spec.method.name, spec.plugin) for spec in started}
     }
     started.sort(key=lambda spec: not trained[spec.method.name, spec.plugin])
-    return started, _execution(plan, jobs)
+    if started and trained[started[0].method.name, started[0].plugin]:
+        check_shareable(started[0].scale, devices)  # all cells of a plan have one scale, so one batch
+    return started, _execution(plan, jobs, devices)
 
 
 def _tell_of_other_precision(plan: Plan, precision: Precision) -> None:
@@ -208,15 +219,15 @@ def _failed(cell: PlannedCell) -> bool:
     return cell.stored.status.state in {"failed", "nan"}
 
 
-def _execution(plan: Plan, jobs: int | None) -> Execution:
+def _execution(plan: Plan, jobs: int | None, each: int) -> Execution:
     """Jobs and threads from the machine and the whole plan, never from what happens to be left of it.
 
     A resumed run thereby gives its cells the threads that an uninterrupted one gives them: sums depend on it.
     """
     cores = _physical_cores()
     devices = tuple(range(torch.cuda.device_count())) if torch.cuda.is_available() else ()
-    jobs = jobs or max(1, min(len(devices) or cores, len(plan.cells)))
-    return Execution(jobs=jobs, threads=max(1, cores // jobs), devices=devices)
+    jobs = jobs or max(1, min((len(devices) or cores) // each, len(plan.cells)))
+    return Execution(jobs=jobs, threads=max(1, cores // (jobs * each)), devices=devices, devices_per_cell=each)
 
 
 def _physical_cores() -> int:

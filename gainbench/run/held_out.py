@@ -11,9 +11,10 @@ from gainbench.data import Dataset
 from gainbench.errors import RunError
 from gainbench.masks import MaskProtocol, build_pairing
 from gainbench.methods import Batch, Inpainter
-from gainbench.run.cell import build_trained, opened_inputs
+from gainbench.run.cell import build_trained
 from gainbench.run.environment import compute_device
 from gainbench.run.layout import SPEC, WEIGHTS, read_model
+from gainbench.run.train_cell import opened_inputs
 from gainbench.run.trained import cell_of
 from gainbench.spec import CellSpec, Split
 

@@ -35,6 +35,7 @@ class CellStatus(StrictModel):
     seconds: float = Field(default=0.0, description="wall time of the last attempt")
     started: float | None = Field(default=None, description="when the last attempt began, seconds since 1970")
     threads: int | None = Field(default=None, description="torch threads; kept on resume, as sums depend on them")
+    devices: int | None = Field(default=None, description="processes that share a training, each with so many threads")
     precision: Precision | None = Field(default=None, description="arithmetic; kept on resume")
     pid: int | None = Field(default=None, gt=0, lt=2**31)
     pid_started: float | None = Field(default=None, description="start of the process, so that a reused pid is noticed")
@@ -83,13 +84,14 @@ def write_status(folder: Path, status: CellStatus) -> CellStatus:
     return status
 
 
-def begin(folder: Path, *, pid: int, threads: int, precision: Precision, counted: bool) -> CellStatus:
+def begin(folder: Path, *, pid: int, threads: int, devices: int = 1, precision: Precision, counted: bool) -> CellStatus:
     """Note that process ``pid`` works on the cell from now on.
 
     Args:
         folder: the cell's.
         pid: the process to watch.
-        threads: torch threads it uses.
+        threads: torch threads it uses, or each of the processes that share its training.
+        devices: how many share it.
         precision: the arithmetic it was told to use.
         counted: whether this is a new attempt; False where another process already noted it.
     """
@@ -101,6 +103,7 @@ def begin(folder: Path, *, pid: int, threads: int, precision: Precision, counted
             attempts=before.attempts + int(counted),
             started=time.time() if counted else before.started,
             threads=threads,
+            devices=devices,
             precision=precision,
             pid=pid,
             pid_started=psutil.Process(pid).create_time(),
@@ -124,6 +127,7 @@ def end(folder: Path, state: Ending, *, cause: str = "", signal: str | None = No
         started=before.started,
         seconds=round(time.time() - before.started, 3) if before.started else 0.0,
         threads=before.threads,
+        devices=before.devices,
         precision=before.precision,
     )
     try:

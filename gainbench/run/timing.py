@@ -1,6 +1,7 @@
 """A few real iterations of each kind of cell, timed in a process of their own before a run starts.
 
-The process uses the threads and the precision that the cells will use; it writes nothing into the results root.
+The process uses the threads and the precision that the cells will use; it writes nothing into the results root. It is
+one process, also where several devices are to share a training: with all their threads, or on one of their GPUs.
 """
 
 import contextlib
@@ -85,8 +86,10 @@ def _notes(specs: Sequence[CellSpec], execution: Execution, limit: float) -> Ite
         listed = Path(scratch) / "cells.json"
         write_json(listed, [spec.model_dump(mode="json") for spec in specs])
         command = [sys.executable, "-m", "gainbench", "time-cells", str(listed), "--supervised"]
-        command += ["--threads", str(execution.threads), "--precision", execution.precision]
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(execution.threads))
+        command += ["--threads", str(execution.cell_threads), "--precision", execution.precision]
+        threads = dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(execution.cell_threads)
+        )
         with subprocess.Popen(  # noqa: S603 - this very interpreter, arguments of our own making
             command,
             stdin=subprocess.PIPE,

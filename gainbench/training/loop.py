@@ -1,5 +1,6 @@
 """The training loop: read a batch, step each phase, log, checkpoint. The same for every method."""
 
+import contextlib
 import logging
 import math
 import time
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 
 from gainbench.errors import DivergedError, TrainingError
 from gainbench.methods import Batch, Phase, TrainableInpainter
+from gainbench.training.batch_norm import whole_batch_statistics
 from gainbench.training.checkpoint import load_checkpoint, random_state, restore_random_state, save_checkpoint
+from gainbench.training.devices import Devices
 from gainbench.training.log import TrainingLog
 
 logger = logging.getLogger(__name__)
@@ -26,7 +29,8 @@ Style losses reach 650 in their first steps (partial_conv at 128 px); the bound 
 Schedule = Literal["constant", "linear"]
 
 BatchSource = Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]
-"""``batches(start, stop)`` yields (image (B,3,H,W), known (B,1,H,W)) for the iterations start ... stop - 1."""
+"""``batches(start, stop)`` yields (image (B,3,H,W), known (B,1,H,W)) for the iterations start ... stop - 1; on
+several devices, this process's part of each batch, all parts being equal."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class TrainingSummary:
         iterations: steps taken in all.
         seconds: wall time in all, resumed parts included.
         losses: the last logged value of every loss term.
+        devices: processes that shared each batch.
     """
 
     iterations: int
     seconds: float
     losses: dict[str, float]
+    devices: int = 1
 
 
 def train(
@@ -58,11 +64,16 @@ def train(
     log_every: int = 10,
     tensorboard: bool = False,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    devices: Devices | None = None,
 ) -> TrainingSummary:
     """Train a method, going on from the newest checkpoint in ``folder`` if there is one.
 
     The result depends on the method's initial weights, ``batches``, ``iterations`` and ``seed``, never on where the
     training was interrupted: on one machine a resumed training ends with the same bits as an uninterrupted one.
+
+    On several devices every process calls this with its part of each batch. Gradients are averaged and batch norm takes
+    its statistics over all parts, so the weights are those of one device up to rounding, unless the losses draw random
+    numbers of their own. A checkpoint of another number of devices is resumed: it goes on as if by another rounding.
 
     Args:
         method: its weights are changed in place; it is left in evaluation mode.
@@ -77,11 +88,13 @@ def train(
         log_every: steps between log records.
         tensorboard: write TensorBoard events too.
         progress: called after every step with (steps done, iterations, losses of the last record).
+        devices: the processes that share each batch; None is this one alone. Only the main one writes files.
 
     Raises:
         DivergedError: a loss or gradient that is not finite.
         TrainingError: a checkpoint that does not fit, phases of the same name or without parameters.
     """
+    devices = devices or Devices()
     phases = method.phases()
     layout = _memory_format(device, precision)
     method.to(device=device, memory_format=layout)  # type: ignore[call-overload]
@@ -90,27 +103,40 @@ def train(
         raise TrainingError(f"{method.name} has phases of the same name: {[phase.name for phase in phases]}")
     torch.manual_seed(seed)
     torch.backends.cudnn.deterministic = True
-    start, seconds, losses = 0, 0.0, dict[str, float]()
-    if (state := load_checkpoint(folder / "checkpoint", method)) is not None:
-        start, seconds, losses = state["step"], state["seconds"], state["losses"]
-        for name, optimiser in optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        restore_random_state(state["random"])
+    # All processes read one checkpoint: after the main one wrote the last, before it writes the next.
+    devices.meet()
+    start, seconds, losses = _resumed(folder / "checkpoint", method, optimisers)
+    devices.take_from_main(method.state_dict().values())
     method.train()
     begun = saved = time.monotonic()
-    with TrainingLog(folder / "training.jsonl", resumed_at=start, tensorboard=tensorboard) as log:
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(whole_batch_statistics(method, devices))
+        log = (
+            TrainingLog(folder / "training.jsonl", resumed_at=start, tensorboard=tensorboard) if devices.main else None
+        )
+        if log is not None:
+            opened.enter_context(log)
         for step, (image, known) in enumerate(batches(start, iterations), start=start):
-            batch = Batch(image.to(device, memory_format=layout), known.to(device, memory_format=layout))
+            devices.seed_step(seed, step)
+            batch = Batch(
+                image.to(device, memory_format=layout),
+                known.to(device, memory_format=layout),
+                first=devices.rank * len(image),
+                shared_mean=devices.mean,
+            )
             terms: dict[str, Tensor] = {}
             for phase in phases:
                 if (rate := _rate(phase, step, iterations, schedule)) is not None:
                     _set_rate(optimisers[phase.name], rate)
-                    terms |= _step(phase, optimisers[phase.name], batch, step, device=device, precision=precision)
+                    terms |= _step(
+                        phase, optimisers[phase.name], batch, step, devices, device=device, precision=precision
+                    )
             done = step + 1
             if done % log_every == 0 or done in {1, iterations}:
-                losses = {name: float(value) for name, value in terms.items()}
-                log.write({"step": done, "seconds": round(seconds + time.monotonic() - begun, 3), **losses})
-            if time.monotonic() - saved >= checkpoint_seconds or done == iterations:
+                losses = devices.mean_numbers(terms)
+                if log is not None:
+                    log.write({"step": done, "seconds": round(seconds + time.monotonic() - begun, 3), **losses})
+            if devices.main and (time.monotonic() - saved >= checkpoint_seconds or done == iterations):
                 save_checkpoint(
                     folder / "checkpoint",
                     done,
@@ -126,7 +152,19 @@ def train(
             if progress is not None:
                 progress(done, iterations, losses)
     method.eval()
-    return TrainingSummary(iterations, seconds + time.monotonic() - begun, losses)
+    return TrainingSummary(iterations, seconds + time.monotonic() - begun, losses, devices.count)
+
+
+def _resumed(
+    checkpoint: Path, method: TrainableInpainter, optimisers: dict[str, torch.optim.Adam]
+) -> tuple[int, float, dict[str, float]]:
+    """Steps done, seconds and last losses of the newest checkpoint, with all that it holds put back in place."""
+    if (state := load_checkpoint(checkpoint, method)) is None:
+        return 0, 0.0, {}
+    for name, optimiser in optimisers.items():
+        optimiser.load_state_dict(state["optimisers"][name])
+    restore_random_state(state["random"])
+    return state["step"], state["seconds"], state["losses"]
 
 
 def _memory_format(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.memory_format:
@@ -169,6 +207,7 @@ def _step(
     optimiser: torch.optim.Optimizer,
     batch: Batch,
     step: int,
+    devices: Devices,
     *,
     device: torch.device,
     precision: Literal["fp32", "bf16"],
@@ -183,11 +222,14 @@ def _step(
     optimiser.zero_grad(set_to_none=True)
     # Only this phase's parameters receive gradients; the generator's graph may run through another phase's network.
     torch.autograd.backward(total, inputs=parameters)
+    devices.average_gradients(parameters)
     norm = nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
     if not math.isfinite(norm.item()):
         raise DivergedError(
             f"phase {phase.name!r} gave a gradient that is not finite at step {step}: norm {norm.item()}"
         )
     optimiser.step()
+    # Running statistics and power iterations move with the data or by rounding: one process's are everybody's.
+    devices.take_from_main(buffer for module in phase.modules for buffer in module.buffers())
     record = {f"{phase.name}/{name}": loss.detach() for name, loss in losses.items()}
     return record | {f"{phase.name}/gradient_norm": norm.detach()}

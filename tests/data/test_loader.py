@@ -86,6 +86,24 @@ def test_batch_size_and_workers_change_no_sample(pictures: PictureSet, batch: in
     assert samples(pictures, batch, 0, iterations, workers=workers, seed=seed) == expected
 
 
+@settings(max_examples=10, deadline=None)
+@given(parts=st.integers(1, 3), share=st.integers(1, 3), start=st.integers(0, 4))
+def test_the_parts_of_several_devices_make_up_the_batch(pictures, parts: int, share: int, start: int) -> None:
+    options = {"seed": 1, "batch": parts * share, "start": start, "stop": 5}
+    whole = list(training_batches(pictures, draw_known, **options))
+    devices = [list(training_batches(pictures, draw_known, part=(number, parts), **options)) for number in range(parts)]
+    for batch, *own in zip(whole, *devices, strict=True):
+        assert all(len(image) == share for image, _ in own)
+        for number in range(2):
+            torch.testing.assert_close(torch.cat([part[number] for part in own]), batch[number], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("part", [(0, 2), (3, 3), (-1, 3)])
+def test_a_batch_that_devices_cannot_share_is_refused(pictures: PictureSet, part: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match="share equally, found 3"):
+        training_batches(pictures, draw_known, seed=0, batch=3, start=0, stop=1, part=part)
+
+
 @settings(max_examples=25, deadline=None)
 @given(start=st.integers(0, 12), batch=st.integers(1, 5))
 def test_starting_later_skips_and_changes_nothing(pictures: PictureSet, start: int, batch: int) -> None:

@@ -1,11 +1,16 @@
 """The grid as a whole: one run at a time, threads that do not depend on what is left, and the debug executor."""
 
+import json
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from gainbench.errors import RunError
 from gainbench.run import grid as grid_module
@@ -131,3 +136,54 @@ def test_every_method_of_a_data_set_is_evaluated_on_the_same_holes(run, tmp_path
     holes = stored.rows.groupby("method")["mask_id"].agg(list)
     assert holes["steady"] == holes["learning"]
     assert len(holes["steady"]) == 6
+
+
+def test_the_processes_that_share_a_cell_count_as_jobs_and_divide_the_threads(run, monkeypatch):
+    monkeypatch.setattr(grid_module, "_physical_cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    recorder = Recorder()
+    run(methods=["steady", "raising"], watch=recorder, devices=2)
+    execution = recorder.execution
+    assert (execution.jobs, execution.threads, execution.devices_per_cell) == (2, 2, 2)
+    recorder = Recorder()
+    run(methods=["steady", "raising"], watch=recorder, devices=8)
+    assert (recorder.execution.jobs, recorder.execution.threads) == (1, 1)
+
+
+def test_devices_that_cannot_share_a_batch_are_refused_before_anything_starts(run):
+    recorder = Recorder()
+    with pytest.raises(RunError, match=r"--devices 3: .* batches of 8 pictures .* possible are 1, 2, 4, 8"):
+        run(methods=["steady", "learning"], watch=recorder, devices=3)
+    assert recorder.told == []
+    # A method that does not train has no batch to share.
+    assert run(devices=3).unfinished == []
+
+
+@pytest.mark.slow
+def test_a_cell_shared_by_two_processes_is_the_cell_of_one_up_to_rounding(run, tmp_path):
+    options = {"methods": ["learning"], "executor": "local"}
+    (alone,) = run(**options).plan.cells
+    result, weights = alone.stored.folder / "result.json", alone.stored.folder / "weights.safetensors"
+    expected, was = load_file(weights), json.loads(result.read_text())
+    shutil.rmtree(alone.stored.folder)
+    (shared,) = run(**options, devices=2).plan.cells
+    assert shared.spec.key == alone.spec.key
+    now = json.loads(result.read_text())
+    assert (was["environment"]["training_devices"], now["environment"]["training_devices"]) == (1, 2)
+    for name, tensor in load_file(weights).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_cell_one_of_whose_processes_raises_is_a_status_and_leaves_nothing(run, monkeypatch, tmp_path):
+    trouble = tmp_path / "trouble"
+    trouble.touch()
+    monkeypatch.setenv("TROUBLE", str(trouble))
+    before = set(psutil.Process().children(recursive=True))
+    ran = run(methods=["stumbling", "steady"], executor="local", devices=2)
+    assert sorted(status.state for status in ran.statuses) == ["done", "failed"]
+    ((_, status),) = ran.unfinished
+    assert "of 2: ArithmeticError: stumbled at step 2" in status.cause
+    assert set(psutil.Process().children(recursive=True)) <= before
+    root = str(tmp_path / "runs")
+    assert not [process for process in psutil.process_iter(["cmdline"]) if root in (process.info["cmdline"] or ())]

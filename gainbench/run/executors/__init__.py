@@ -22,7 +22,7 @@ class Execution:
 
     Attributes:
         jobs: cells at a time.
-        threads: torch threads of each.
+        threads: torch threads of each, or of each of the processes that share one's training.
         timeout: seconds of wall time for one attempt at a cell; None is without limit.
         memory_limit: MiB of resident memory for one cell and what it starts; None is without limit. It is watched from
             outside ten times a second: a limit on addresses, which the system could enforce, would count what torch
@@ -31,6 +31,7 @@ class Execution:
         checkpoint_seconds: wall time between training checkpoints.
         devices: indices of the GPUs to spread cells over; empty on the CPU.
         environment: variables that cells get beside those of the process that starts them.
+        devices_per_cell: processes that share one cell's training, with a GPU each where there are GPUs.
     """
 
     jobs: int = 1
@@ -41,6 +42,12 @@ class Execution:
     checkpoint_seconds: float = 60.0
     devices: tuple[int, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    devices_per_cell: int = 1
+
+    @property
+    def cell_threads(self) -> int:
+        """What a cell's processes take together; its own process takes as many when they are not there."""
+        return self.threads * self.devices_per_cell
 
 
 class Watch(Protocol):
@@ -82,10 +89,12 @@ class Executor(Protocol):
 def kept_settings(root: Path, spec: CellSpec, execution: Execution) -> tuple[int, Precision]:
     """Threads and precision for a cell: those it began with if it left weights or a checkpoint, else the run's.
 
-    Floating-point sums depend on both; keeping them is what lets an interrupted cell end with the same bits.
+    Floating-point sums depend on both; keeping them is what lets an interrupted cell end with the same bits. With
+    another number of devices than it began with, its sums are others whatever is kept, and threads are the run's.
     """
     folder = cell_folder(root, spec)
     if (folder / CHECKPOINT).is_dir() or (folder / WEIGHTS).is_file():
         status = read_status(folder)
-        return status.threads or execution.threads, status.precision or execution.precision
+        kept = status.threads if (status.devices or 1) == execution.devices_per_cell else None
+        return kept or execution.threads, status.precision or execution.precision
     return execution.threads, execution.precision

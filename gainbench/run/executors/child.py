@@ -35,7 +35,14 @@ def _wait_for_end() -> None:
 
 
 def run_child(
-    spec_path: Path, root: Path, *, threads: int, precision: Precision, checkpoint_seconds: float, counted: bool
+    spec_path: Path,
+    root: Path,
+    *,
+    threads: int,
+    devices: int,
+    precision: Precision,
+    checkpoint_seconds: float,
+    counted: bool,
 ) -> bool:
     """Run the cell that ``spec_path`` describes; its log goes to standard error.
 
@@ -54,6 +61,7 @@ def run_child(
             spec,
             root,
             threads=threads,
+            devices=devices,
             precision=precision,
             checkpoint_seconds=checkpoint_seconds,
             progress=_ProgressNote(cell_folder(root, spec) / PROGRESS),

@@ -7,6 +7,7 @@ from pathlib import Path
 from gainbench.errors import RunError
 from gainbench.run.executors import Execution, Watch, kept_settings
 from gainbench.run.layout import cell_folder
+from gainbench.run.sharing import check_gpus
 from gainbench.run.status import CellStatus, read_status
 from gainbench.spec import CellSpec
 
@@ -15,7 +16,12 @@ class InProcessExecutor:
     """The debug executor: no isolation, no timeout, one cell at a time."""
 
     def opened(self, execution: Execution, *, jobs: int | None, cells: int) -> AbstractContextManager[Execution]:  # noqa: ARG002
-        """Nothing has to be held: the execution fits this machine already."""
+        """Nothing has to be held: the execution fits this machine already.
+
+        Raises:
+            RunError: a cell is to have more processes than there are GPUs.
+        """
+        check_gpus(len(execution.devices), execution.devices_per_cell)
         return nullcontext(execution)
 
     def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
@@ -36,6 +42,7 @@ class InProcessExecutor:
             spec,
             root,
             threads=threads,
+            devices=execution.devices_per_cell,
             precision=precision,
             checkpoint_seconds=execution.checkpoint_seconds,
             progress=lambda progress: watch(spec, read_status(cell_folder(root, spec)), progress),

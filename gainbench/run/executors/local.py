@@ -19,6 +19,7 @@ import psutil
 from gainbench.atomic import write_json
 from gainbench.run.executors import Execution, Watch, kept_settings
 from gainbench.run.layout import LOG, PROGRESS, SPEC, cell_folder, remove_partial
+from gainbench.run.sharing import check_gpus
 from gainbench.run.signals import signals_ignored, signals_interrupt
 from gainbench.run.status import CellStatus, Ending, begin, end, read_progress, read_status
 from gainbench.spec import CellSpec
@@ -56,7 +57,12 @@ class LocalExecutor:
     """Runs ``gainbench cell`` once a cell, as many at a time as there are jobs."""
 
     def opened(self, execution: Execution, *, jobs: int | None, cells: int) -> AbstractContextManager[Execution]:  # noqa: ARG002
-        """Nothing has to be held: the execution fits this machine already."""
+        """Nothing has to be held: the execution fits this machine already.
+
+        Raises:
+            RunError: a cell is to have more processes than there are GPUs.
+        """
+        check_gpus(len(execution.devices), execution.devices_per_cell)
         return nullcontext(execution)
 
     def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
@@ -108,9 +114,10 @@ def _start(place: int, slot: int, spec: CellSpec, root: Path, execution: Executi
     threads, precision = kept_settings(root, spec, execution)
     write_json(folder / SPEC, spec.model_dump(mode="json"))
     # The parent counts the attempt, so that even a process that dies at birth leaves a status.
-    begin(folder, pid=os.getpid(), threads=threads, precision=precision, counted=True)
+    devices = execution.devices_per_cell
+    begin(folder, pid=os.getpid(), threads=threads, devices=devices, precision=precision, counted=True)
     command = [sys.executable, "-m", "gainbench", "cell", str(folder / SPEC), "--out", str(root), "--supervised"]
-    command += ["--threads", str(threads), "--precision", precision]
+    command += ["--threads", str(threads), "--devices", str(devices), "--precision", precision]
     command += ["--checkpoint-seconds", str(execution.checkpoint_seconds)]
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - this very interpreter, arguments of our own making
@@ -118,7 +125,7 @@ def _start(place: int, slot: int, spec: CellSpec, root: Path, execution: Executi
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(threads, slot, execution),
+            env=_environment(threads * devices, slot, execution),
             start_new_session=True,
         )
     return _Child(place, slot, spec, folder, process)
@@ -160,8 +167,18 @@ def _environment(threads: int, slot: int, execution: Execution) -> dict[str, str
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **execution.environment}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     if len(execution.devices) > 1:
-        environment["CUDA_VISIBLE_DEVICES"] = str(execution.devices[slot % len(execution.devices)])
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(_gpus(slot, execution))
     return environment
+
+
+def _gpus(slot: int, execution: Execution) -> list[str]:
+    """The GPUs of one of the jobs' places, as many as share a cell, named as this process's environment names them."""
+    each = execution.devices_per_cell
+    first = slot % max(1, len(execution.devices) // each) * each
+    # Where only some GPUs are visible, torch counts those from 0, but a child needs their own names.
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    chosen = execution.devices[first : first + each]
+    return [named[index] if index < len(named) else str(index) for index in chosen]
 
 
 def _concluded(child: _Child) -> CellStatus:

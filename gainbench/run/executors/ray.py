@@ -18,6 +18,7 @@ from gainbench.errors import RunError
 from gainbench.run.executors import Execution, Watch
 from gainbench.run.executors.local import GRACE_SECONDS
 from gainbench.run.executors.remote import Lost, Order, carry_out, follow, own_variables
+from gainbench.run.sharing import check_gpus, threads_of_each
 from gainbench.run.signals import signals_interrupt
 from gainbench.run.status import CellStatus
 from gainbench.spec import CellSpec
@@ -34,8 +35,10 @@ class RayExecutor:
     Args:
         address: of a running cluster, as ``ray.init`` takes it; None is what ``RAY_ADDRESS`` says, else the cluster
             that this machine belongs to, else a cluster of this machine alone for as long as the run lasts.
-        cpus: CPUs that a cell holds, and torch threads it gets (at least one); fractions let cells share.
-        gpus: GPUs that a cell holds; fractions below 1 let cells share one. None is one where the cluster has any.
+        cpus: CPUs that a cell holds, and torch threads it gets (at least one), divided among the processes that share
+            its training; fractions let cells share.
+        gpus: GPUs that a cell holds; fractions below 1 let cells share one. None is one where the cluster has
+            any, or one for each of the processes that share a training.
 
     Raises:
         RunError: Ray is not installed, or amounts that it cannot hand out.
@@ -61,11 +64,14 @@ class RayExecutor:
         """Connect; see :meth:`gainbench.run.executors.Executor.opened`.
 
         Raises:
-            RunError: no cluster answers, or none of its nodes has room for a cell even when it is idle.
+            RunError: no cluster answers, none of its nodes has room for a cell even when it is idle, or a cell holds
+                less than its processes need.
         """
+        threads = threads_of_each(self._cpus, execution.devices_per_cell)
         # Ray replaces the handler of SIGTERM when it connects; leaving this block brings back what was there before.
         with signals_interrupt(), _connected(self._address):
-            cluster = self._cluster()
+            cluster = self._cluster(execution)
+            check_gpus(cluster.gpus, execution.devices_per_cell)
             if not (room := cluster.room()):
                 raise RunError(cluster.homeless())
             self._at_once = jobs
@@ -74,17 +80,19 @@ class RayExecutor:
             yield replace(
                 execution,
                 jobs=min(jobs or room, room, cells),
-                threads=max(1, int(self._cpus)),
+                threads=threads,
                 devices=(),
                 environment=own_variables() | unseen,
             )
 
     def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:
         """Run the cells, within ``opened``; see :class:`gainbench.run.executors.Executor`."""
-        return follow(self._cluster(), specs, root, execution, watch, at_once=self._at_once)
+        return follow(self._cluster(execution), specs, root, execution, watch, at_once=self._at_once)
 
-    def _cluster(self) -> "_RayCluster":
-        gpus = float(any(node.get("GPU") for node in _nodes())) if self._gpus is None else self._gpus
+    def _cluster(self, execution: Execution) -> "_RayCluster":
+        gpus = self._gpus
+        if gpus is None:
+            gpus = float(execution.devices_per_cell * any(node.get("GPU") for node in _nodes()))
         return _RayCluster(self._cpus, gpus)
 
 

@@ -16,6 +16,7 @@ from gainbench.errors import RunError
 from gainbench.run.executors import Execution, Watch
 from gainbench.run.executors.local import GRACE_SECONDS
 from gainbench.run.executors.remote import Lost, Order, carry_out, follow, own_variables
+from gainbench.run.sharing import check_gpus, threads_of_each
 from gainbench.run.status import CellStatus
 from gainbench.spec import CellSpec
 
@@ -34,7 +35,7 @@ class SubmititExecutor:
     Args:
         cluster: ``slurm``, or ``local`` for jobs that are processes of this machine, all at once.
         options: of ``sbatch``, without dashes, such as ``partition``, ``account`` and ``time``, which is in minutes.
-        cpus: CPUs of a job, and torch threads of its cell.
+        cpus: CPUs of a job, and torch threads of its cell, divided among the processes that share its training.
         gpus: GPUs of a job.
 
     Raises:
@@ -63,10 +64,16 @@ class SubmititExecutor:
 
     @contextmanager
     def opened(self, execution: Execution, *, jobs: int | None, cells: int) -> Iterator[Execution]:
-        """See :meth:`gainbench.run.executors.Executor.opened`; nothing is held, jobs find their way by the root."""
+        """See :meth:`gainbench.run.executors.Executor.opened`; nothing is held, jobs find their way by the root.
+
+        Raises:
+            RunError: a job has less than its cell's processes need.
+        """
+        check_gpus(self._gpus, execution.devices_per_cell)
+        threads = threads_of_each(self._cpus, execution.devices_per_cell)
         self._at_once = jobs
         yield replace(
-            execution, jobs=min(jobs or cells, cells), threads=self._cpus, devices=(), environment=own_variables()
+            execution, jobs=min(jobs or cells, cells), threads=threads, devices=(), environment=own_variables()
         )
 
     def execute(self, specs: Sequence[CellSpec], root: Path, execution: Execution, watch: Watch) -> list[CellStatus]:

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from gainbench.atomic import write_json
 from gainbench.run.executors import Execution, kept_settings
-from gainbench.run.executors.local import LocalExecutor, _resident_mib
+from gainbench.run.executors.local import LocalExecutor, _environment, _resident_mib
 from gainbench.run.layout import cell_folder
 from gainbench.run.status import begin, end, log_tail, read_progress, read_status
 from gainbench.spec import CellSpec, MaskSpec, MethodSpec, Scale
@@ -143,6 +144,22 @@ def test_a_cell_that_began_keeps_its_threads_and_precision(spec, tmp_path):
     assert kept_settings(tmp_path, spec, now) == (1, "fp32")
     (folder / "checkpoint").mkdir()
     assert kept_settings(tmp_path, spec, now) == (3, "bf16")
+    # Shared by two processes, it would take six threads.
+    assert kept_settings(tmp_path, spec, replace(now, devices_per_cell=2)) == (1, "bf16")
+
+
+@pytest.mark.parametrize(
+    ("visible", "second"), [(None, "2,3"), ("4, 5,6,7", "6,7"), ("GPU-a,GPU-b,GPU-c,GPU-d", "GPU-c,GPU-d")]
+)
+def test_the_processes_of_one_cell_have_gpus_of_their_own(monkeypatch, visible, second):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    execution = Execution(jobs=2, devices=(0, 1, 2, 3), devices_per_cell=2)
+    seen = [_environment(4, slot, execution)["CUDA_VISIBLE_DEVICES"] for slot in range(3)]
+    assert seen[1] == second
+    # A third cell at a time, as --jobs may ask for, begins with the first again.
+    assert seen[2] == seen[0]
 
 
 def test_attempts_and_time_are_counted(spec, tmp_path):
