@@ -12,11 +12,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from gainbench.errors import MethodError
 from gainbench.gain.block import BlockStyle, GAIBlock
@@ -194,7 +195,34 @@ class Decoder(nn.Module):
             if number:
                 I, grad = _upsampled(I), _upsampled(grad)  # noqa: E741
             I, grad, _ = block(I, grad, KnownMap.all_known(I))  # noqa: E741
-        return self.to_image(I).clamp(-1, 1), grad if self.to_grad is None else self.to_grad(grad)
+        return clipped(self.to_image(I)), grad if self.to_grad is None else self.to_grad(grad)
+
+
+class _Clipped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(-1, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        # A descent step goes against g: outward where x and g have opposite signs.
+        return torch.where((x.abs() > 1) & (x * g < 0), 0.0, g)
+
+
+def clipped(x: Tensor) -> Tensor:
+    """x cut to [-1, 1]; its gradient is cut only where it would drive x further out.
+
+    With the plain derivative of a clip, 0 outside, a pixel that a large step has thrown out of range can never come
+    back, and the whole output may die so in the first iterations of a training at a high rate.
+
+    Args:
+        x: any shape. Differentiable once.
+    """
+    out: Tensor = _Clipped.apply(x)
+    return out
 
 
 def _upsampled(x: Tensor) -> Tensor:
