@@ -213,7 +213,7 @@ class _Clipped(torch.autograd.Function):
 
 
 def clipped(x: Tensor) -> Tensor:
-    """x cut to [-1, 1]; its gradient is cut only where it would drive x further out.
+    """Cut to [-1, 1]; the gradient is cut only where it would drive x further out.
 
     With the plain derivative of a clip, 0 outside, a pixel that a large step has thrown out of range can never come
     back, and the whole output may die so in the first iterations of a training at a high rate.

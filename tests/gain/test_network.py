@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gainbench.errors import GainbenchError
 from gainbench.gain.block import BlockStyle, GAIBlock
 from gainbench.gain.initialisation import SIGNAL_RMS, made_up_scene
-from gainbench.gain.network import GAINNetwork, Widths, scaled_dilations
+from gainbench.gain.network import GAINNetwork, Widths, clipped, scaled_dilations
 from gainbench.gain.priority import Priority
 from gainbench.guidance.gradient import GradientGuidance
 from gainbench.masks import open_protocol
@@ -255,3 +255,23 @@ def test_derivatives_of_a_tiny_network_are_right():
 def test_sizes_that_cannot_be_halved_three_times_are_refused(small):
     with pytest.raises(GainbenchError, match="multiple of 8"):
         small(*(x[..., :30] for x in inputs(32)))
+
+
+def test_the_clip_keeps_values_and_lets_gradients_lead_back_into_range():
+    x = torch.tensor([-3.0, -3.0, -0.5, 0.5, 2.0, 2.0], dtype=torch.float64, requires_grad=True)
+    upstream = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
+    out = clipped(x)
+    out.backward(upstream)
+    assert out.tolist() == [-1.0, -1.0, -0.5, 0.5, 1.0, 1.0]
+    # Descent moves x against its gradient: from -3 by -1 outward with 1, by 1 inward with -1; from 2 the other way.
+    assert x.grad.tolist() == [0.0, -1.0, 1.0, -1.0, 1.0, 0.0]
+
+
+def test_an_output_out_of_range_everywhere_learns_its_way_back():
+    x = torch.full((4,), 5.0, requires_grad=True)
+    optimiser = torch.optim.SGD([x], lr=0.5)
+    for _ in range(20):
+        optimiser.zero_grad()
+        (clipped(x) - 0.25).abs().sum().backward()
+        optimiser.step()
+    assert (x.detach().abs() <= 1).all()
