@@ -24,8 +24,8 @@ SHORT_LR = 5e-4
 """Adam's rate in trainings shorter than ``SHORT_TRAINING``, one for the backbone with whatever guidance.
 
 Hole l1 in per cent on validation holes (as in the pilot below): ``gain`` 7.64 at 1e-3 and 7.73 at 5e-4;
-``gain[guidance=none]``, whose one flow is as wide as both of ``gain``'s, 10.85 at 1e-3, 8.70 at 5e-4, 8.91 at 3e-4. At 1e-3
-the swap of guidance would have compared rates.
+``gain[guidance=none]``, whose one flow is as wide as both of ``gain``'s, 10.85 at 1e-3, 8.70 at 5e-4, 8.91 at 3e-4. At
+1e-3 the swap of guidance would have compared rates.
 """
 
 SHORT_TRAINING = 50_000
@@ -91,11 +91,11 @@ class GAIN(TrainableInpainter):
     Pictures enter in [0, 1] and are in [-1, 1] inside. Losses, of the picture I* and the guidance map grad* alike: mean
     absolute error, and a hinge adversarial term from a spectrally normalised patch discriminator with gradient penalty.
 
-    Pilot of ``adversarial_weight`` on validation holes (64 pixels, base 8, 300 iterations, one seed, 40 pictures in six
-    bins; hole l1 in per cent, PSNR, LPIPS of AlexNet): celeba-999 at weight 0: 7.60, 25.90 dB, .0598; at .1: 7.64,
-    25.86, .0601; at 1: 7.71, 25.80, .0606. photos-230 at weight 0: 6.73, 28.15, .120; at .1: 6.74, 28.14, .122; at 1: 6.76,
-    28.08, .123 (all at a rate of 1e-3). The hinge loss stays at 2.00 throughout, so at this budget the term decides nothing; .1 stands, as the paper trains
-    with it.
+    Pilot of ``adversarial_weight`` on validation holes (64 pixels, base 8, 300 iterations, one seed, 40 pictures in
+    six bins; hole l1 in per cent, PSNR, LPIPS of AlexNet): celeba-999 at weight 0: 7.60, 25.90 dB, .0598; at .1:
+    7.64, 25.86, .0601; at 1: 7.71, 25.80, .0606. photos-230 at weight 0: 6.73, 28.15, .120; at .1: 6.74, 28.14,
+    .122; at 1: 6.76, 28.08, .123 (all at a rate of 1e-3). The hinge loss stays at 2.00 throughout, so at this
+    budget the term decides nothing; .1 stands, as the paper trains with it.
     """
 
     name: ClassVar[str] = "gain"
