@@ -14,7 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from gainbench.run.grid import SuiteRun
-    from gainbench.run.plan import Plan
+    from gainbench.run.planned import Plan
     from gainbench.run.store import StoredCell
     from gainbench.spec import CellSpec
 
@@ -132,6 +132,8 @@ def show_plan(plan: "Plan", expected: Sequence[str] = ()) -> None:
         [(*named(cell.spec), cell.spec.key[:8], cell.stage, cell.stored.status.state) for cell in plan.cells],
     )
     say(", ".join(f"{count} {stage}" for stage, count in plan.counts().items()))
+    for sentence in plan.reference_sentences():
+        say(sentence)
     for sentence in expected:
         say(sentence)
 

@@ -10,6 +10,7 @@ from gainbench.run.store import StoredCell
 from gainbench.spec import CellSpec
 
 if TYPE_CHECKING:
+    from gainbench.reference.build import Built
     from gainbench.report import ReportPaths
     from gainbench.report.comparison import Comparison
     from gainbench.report.folders import FolderReport
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gainbench.run.forecast import Forecast
     from gainbench.run.grid import SuiteRun
     from gainbench.run.inpaint import Inpainted
-    from gainbench.run.plan import Plan
+    from gainbench.run.planned import Plan
 
 
 def plan_record(plan: "Plan", forecast: "Forecast") -> dict[str, Any]:
@@ -87,6 +88,17 @@ def report_record(paths: "ReportPaths") -> dict[str, Any]:
         "tables": [str(path) for path in paths.tables],
         "plots": [str(path) for path in paths.plots],
         "gallery": [str(path) for path in paths.gallery],
+    }
+
+
+def reference_record(built: "Built") -> dict[str, Any]:
+    """What reference results hold."""
+    return {
+        "folder": str(built.folder),
+        "bytes": built.size,
+        "cells": {name: entry.model_dump(mode="json") for name, entry in built.entries.items()},
+        "unfinished": list(built.unfinished),
+        "left_out": list(built.left_out),
     }
 
 

@@ -30,6 +30,14 @@ class Retry(StrEnum):
     failed = "failed"
 
 
+class Reuse(StrEnum):
+    """What reference results are used for."""
+
+    use = "use"
+    only = "only"
+    none = "none"
+
+
 class Listed(StrEnum):
     """What can be listed."""
 
@@ -104,6 +112,17 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="say only what 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="one JSON value on standard output, for a program; all else on standard error")
 ]
+ReferenceOption = Annotated[
+    Reuse | None,
+    typer.Option(
+        help="use: evaluate committed weights instead of training them (default); only: nothing else; none",
+        **one_of(Reuse, "--reference"),
+    ),
+]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="train everything here: --reference none")]
+ReferenceDirOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="reference results; default the clone's results/reference")
+]
 PlannedArgument = Annotated[
     str | None,
     typer.Argument(
@@ -134,6 +153,20 @@ def selection(  # noqa: PLR0917 - the verbs' options, in the verbs' order
         "plugin": plugin,
         "strict": strict,
     }
+
+
+def reuse(reference: Reuse | None, reference_dir: Path | None, *, fresh: bool) -> dict[str, Any]:
+    """The options of reference results, as the arguments of ``run_suite`` and ``plan_suite``.
+
+    Raises:
+        SpecError: options that contradict each other.
+    """
+    if fresh and reference not in {None, Reuse.none}:
+        raise SpecError(f"--fresh trains everything, --reference {reference} does not: give one of them")
+    chosen = Reuse.none if fresh else reference or Reuse.use
+    if reference_dir is not None and chosen is Reuse.none:
+        raise SpecError("--reference-dir names results that --fresh or --reference none would not use")
+    return {"reference": chosen.value, "reference_dir": reference_dir}
 
 
 def split_labels(texts: list[str] | None) -> list[str] | None:

@@ -26,7 +26,7 @@ from gainbench.run.timing import time_cells
 from gainbench.spec import CellSpec
 
 if TYPE_CHECKING:
-    from gainbench.run.plan import Plan
+    from gainbench.run.planned import Plan
 
 REFRESH_PER_SECOND = 4.0
 
@@ -101,6 +101,8 @@ class RunDisplay:
         console.say(f"scale {scale.name}: {scale.size} px, batch {scale.batch}, {scale.iterations} training iterations")
         for note in (*resolved.narrowed, *resolved.footnotes):
             console.say(f"note: {note}", "yellow")
+        for sentence in plan.reference_sentences():
+            console.say(sentence)
         if not started:
             if done == len(plan.cells):
                 console.say("nothing was left to do", "green")

@@ -27,12 +27,15 @@ from gainbench.options import (
     DatasetsOption,
     DevicesOption,
     FidOption,
+    FreshOption,
     IterationsOption,
     JsonOption,
     MethodsOption,
     PlannedArgument,
     PluginOption,
     QuietOption,
+    ReferenceDirOption,
+    ReferenceOption,
     Retry,
     RootOption,
     ScaleOption,
@@ -42,6 +45,7 @@ from gainbench.options import (
     job_count,
     one_of,
     provide,
+    reuse,
     selection,
     split_names,
 )
@@ -71,6 +75,9 @@ def run(
     retry: Annotated[
         Retry, typer.Option(help="failed: also run what raised or diverged before", **one_of(Retry, "--retry"))
     ] = Retry.interrupted,
+    reference: ReferenceOption = None,
+    fresh: FreshOption = False,
+    reference_dir: ReferenceDirOption = None,
     wait: Annotated[float, typer.Option(min=0.0, help="seconds to wait for another run in ROOT")] = 0.0,
     executor: ExecutorOption = Place.local,
     ray_address: AddressOption = None,
@@ -111,6 +118,7 @@ def run(
             precision=precision.value,
             checkpoint_seconds=checkpoint_seconds,
             retry=retry.value,
+            **reuse(reference, reference_dir, fresh=fresh),
             wait=wait,
             executor=chosen,
             watch=display,
@@ -138,6 +146,9 @@ def plan(
     forecast: Annotated[
         bool, typer.Option("--forecast", help="time a few iterations of what no earlier cell tells about")
     ] = False,
+    reference: ReferenceOption = None,
+    fresh: FreshOption = False,
+    reference_dir: ReferenceDirOption = None,
     fid_weights: FidOption = None,
     assets_dir: AssetsOption = None,
     as_json: JsonOption = False,
@@ -152,8 +163,10 @@ def plan(
     from gainbench.run_display import forecast_told
 
     chosen = selection(scale, iterations, methods, datasets, seeds, data, plugin, strict=strict)
-    resolved = plan_suite(suite, root=root, **chosen)
-    expected = forecast_told(root, *would_start(resolved, job_count(jobs)), timing=forecast)
+    resolved = plan_suite(suite, root=root, **chosen, **reuse(reference, reference_dir, fresh=fresh))
+    started, execution = would_start(resolved, job_count(jobs))
+    taken = {cell.spec.key for cell in resolved.cells if cell.taking}
+    expected = forecast_told(root, [spec for spec in started if spec.key not in taken], execution, timing=forecast)
     console.show_plan(resolved, expected.sentences())
     if as_json:
         console.tell(plan_record(resolved, expected))

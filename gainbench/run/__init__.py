@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gainbench.run.grid import SuiteRun, run_suite
-    from gainbench.run.plan import Plan, plan_suite
+    from gainbench.run.plan import plan_suite
+    from gainbench.run.planned import Plan
     from gainbench.run.store import StoredResults, read_results, read_suite
 
 __all__ = ["Plan", "StoredResults", "SuiteRun", "plan_suite", "read_results", "read_suite", "run_suite"]
 
 _HOMES = {
-    "Plan": "plan",
+    "Plan": "planned",
     "StoredResults": "store",
     "SuiteRun": "grid",
     "plan_suite": "plan",

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any, Literal, NamedTuple
 
 from gainbench.run.executors import Execution
-from gainbench.run.layout import RESULT, SPEC, STATUS, TRAINING, TRAINING_LOG, WEIGHTS, cell_folder
+from gainbench.run.layout import RESULT, SPEC, STATUS, TAKEN, TRAINING, TRAINING_LOG, WEIGHTS, cell_folder
 from gainbench.spec import CellSpec
 from gainbench.training.log import read_log
 
@@ -219,10 +219,13 @@ def _earlier(root: Path, execution: Execution) -> dict[Kind, Pace]:
             if records
             else (0, 0.0)
         )
+        taken = _json(folder / TAKEN)
+        if isinstance(elsewhere := taken.get("evaluation_seconds"), float):
+            noted.rests.append(elsewhere)
         if steps:
             noted.iterations.append(seconds / steps)
         # Of a cell that took several attempts, the last one's time says nothing about the whole.
-        if (folder / RESULT).is_file() and status.get("state") == "done" and status.get("attempts") == 1:
+        if not taken and (folder / RESULT).is_file() and status.get("state") == "done" and status.get("attempts") == 1:
             noted.rests.append(max(0.0, status.get("seconds", 0.0) - seconds))
     return {
         kind: Pace(_middle(noted.iterations), _middle(noted.rests), "earlier")

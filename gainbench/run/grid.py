@@ -23,7 +23,9 @@ from gainbench.registry import find_method
 from gainbench.run.executors import Execution, Executor
 from gainbench.run.executors.in_process import InProcessExecutor
 from gainbench.run.executors.local import LocalExecutor
-from gainbench.run.plan import Plan, PlannedCell, plan_suite
+from gainbench.run.plan import plan_suite
+from gainbench.run.planned import Plan, PlannedCell
+from gainbench.run.reference import Use
 from gainbench.run.sharing import check_shareable
 from gainbench.run.status import CellProgress, CellStatus
 from gainbench.spec import CellSpec, Precision, Suite
@@ -75,9 +77,12 @@ class SuiteRun:
 
     @property
     def unfinished(self) -> list[tuple[CellSpec, CellStatus]]:
-        """The cells that are not done, with the reason in their status."""
+        """The cells that were to be done and are not, with the reason in their status."""
+        left_out = {cell.spec.key for cell in self.plan.left_out}
         pairs = zip(self.plan.cells, self.statuses, strict=True)
-        return [(cell.spec, status) for cell, status in pairs if status.state != "done"]
+        return [
+            (cell.spec, status) for cell, status in pairs if status.state != "done" and cell.spec.key not in left_out
+        ]
 
 
 def run_suite(
@@ -99,6 +104,8 @@ def run_suite(
     precision: Precision = "auto",
     checkpoint_seconds: float = 60.0,
     retry: Retry = "interrupted",
+    reference: Use = "use",
+    reference_dir: Path | None = None,
     wait: float = 0.0,
     executor: ExecutorName | Executor = "local",
     watch: RunWatch | None = None,
@@ -125,14 +132,18 @@ def run_suite(
         checkpoint_seconds: wall time between training checkpoints.
         retry: ``interrupted`` runs again what was interrupted, killed or timed out; ``failed`` also what raised or
             diverged, which otherwise keeps its status.
+        reference: ``use`` evaluates the weights of reference results instead of training, where their keys match, and
+            takes their rows where there are no weights; ``only`` runs nothing else; ``none`` trains everything, also
+            what an earlier run took.
+        reference_dir: where reference results lie; default the clone's ``results/reference``, if there is one.
         wait: seconds to wait for another run in the same root.
         executor: ``local`` (a process a cell), ``in_process`` (for debuggers), or one that runs cells on a cluster:
             ``RayExecutor`` or ``SubmititExecutor`` of :mod:`gainbench.run.executors`.
         watch: told what happens.
 
     Raises:
-        RunError: another run works in ``root``, it is no folder, stored files are damaged, or ``devices`` cannot share
-            a batch.
+        RunError: another run works in ``root``, it is no folder, stored files are damaged, ``devices`` cannot share a
+            batch, or ``only`` cells of a reference were asked for and it has none.
         GainbenchError: whatever :func:`gainbench.run.plan.plan_suite` refuses.
         KeyboardInterrupt: the run was interrupted; finished cells are kept, the same call goes on.
     """
@@ -151,8 +162,12 @@ def run_suite(
             data_paths=data_paths,
             plugin=plugin,
             strict=strict,
+            reference=reference,
+            reference_dir=reference_dir,
         )
+        _refuse_nothing(plan)
         plan.save()
+        plan = plan.with_reference(precision)
         _tell_of_other_precision(plan, precision)
         started, execution = would_start(plan, jobs, devices=devices, retry=retry)
         execution = replace(
@@ -199,6 +214,15 @@ def would_start(
     return started, _execution(plan, jobs, devices)
 
 
+def _refuse_nothing(plan: Plan) -> None:
+    if plan.cells and len(plan.left_out) == len(plan.cells):
+        where = f"those in {plan.reference} are of other cells" if plan.reference else "there are none here"
+        raise RunError(
+            f"only cells with reference results were asked for, and {where}: nothing of {plan.resolved.folder_name} "
+            "would be run. Without --reference only it is trained, with --iterations 200 in a short run"
+        )
+
+
 def _tell_of_other_precision(plan: Plan, precision: Precision) -> None:
     """Precision is not part of a cell's key, so that results travel between machines; reuse against a wish is told."""
     if precision == "auto":
@@ -216,7 +240,7 @@ def _tell_of_other_precision(plan: Plan, precision: Precision) -> None:
 
 
 def _failed(cell: PlannedCell) -> bool:
-    return cell.stored.status.state in {"failed", "nan"}
+    return not cell.taking and cell.stored.status.state in {"failed", "nan"}
 
 
 def _execution(plan: Plan, jobs: int | None, each: int) -> Execution:

@@ -5,6 +5,7 @@
     cells/<dataset>/<method>-s<seed>-<key8>/   spec.json status.json progress.json log.txt training.jsonl checkpoint/
                                                weights.safetensors training.json rows.parquet timings.parquet
                                                features.npz shrinkage.npz samples/ result.json
+                                               taken.json, if it is of the reference results
     pairings/<sha12>.parquet                   which hole every picture got
     manifests/<hash12>.json                    which photographs a data set held
     <suite>-<scale>/                           suite.json and what the report makes of it
@@ -37,6 +38,7 @@ SHRINKAGE = "shrinkage.npz"
 SAMPLES = "samples"
 PARTIAL_SAMPLES = "samples.partial"
 RESULT = "result.json"
+TAKEN = "taken.json"
 
 Model = TypeVar("Model", bound=BaseModel)
 

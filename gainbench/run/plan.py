@@ -1,70 +1,22 @@
 """From a suite to cells: names checked, data opened, keys computed, and what is already there found again."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from gainbench.atomic import write_json
 from gainbench.data import DATASETS, Dataset, open_dataset
-from gainbench.errors import SpecError
+from gainbench.errors import MethodError, SpecError
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.masks import open_protocol
 from gainbench.methods import Inpainter
 from gainbench.registry import find_method, installed_names, plugin_hash, plugin_methods, validated_params
-from gainbench.run.layout import SUITE
-from gainbench.run.reuse import Stage, stage
-from gainbench.run.store import DatasetRecord, ResolvedSuite, StoredCell, read_cell
+from gainbench.run.planned import Plan, planned_cell
+from gainbench.run.reference import Use, find_reference, reference_cell
+from gainbench.run.store import DatasetRecord, ResolvedSuite, read_cell, read_suite, stored_suites
 from gainbench.spec import CellSpec, MethodSpec, Scale, Suite, load_suite, nearest, scales
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell, what the results root knows of it, and how far it is."""
-
-    stored: StoredCell
-    stage: Stage
-
-    @property
-    def spec(self) -> CellSpec:
-        """What the cell is."""
-        return self.stored.spec
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do.
-
-    Attributes:
-        root: the results root.
-        resolved: the suite with nothing left to defaults; what ``suite.json`` will hold.
-        cells: every cell in the suite's order (data sets, then methods, then seeds).
-        datasets: the opened data sets by name.
-    """
-
-    root: Path
-    resolved: ResolvedSuite
-    cells: list[PlannedCell]
-    datasets: dict[str, Dataset]
-
-    @property
-    def pending(self) -> list[PlannedCell]:
-        """The cells that are not done."""
-        return [cell for cell in self.cells if cell.stage != "done"]
-
-    def counts(self) -> Counter[Stage]:
-        """How many cells are at which stage."""
-        return Counter(cell.stage for cell in self.cells)
-
-    def save(self) -> None:
-        """Write the resolved suite and the manifests into the root."""
-        for dataset in self.datasets.values():
-            path = self.root / "manifests" / f"{dataset.manifest.hash[:12]}.json"
-            if not path.is_file():
-                write_json(path, dataset.manifest.to_json())
-        write_json(self.root / self.resolved.folder_name / SUITE, self.resolved.model_dump(mode="json"))
 
 
 def plan_suite(
@@ -79,6 +31,8 @@ def plan_suite(
     data_paths: dict[str, Path] | None = None,
     plugin: Path | None = None,
     strict: bool = False,
+    reference: Use = "use",
+    reference_dir: Path | None = None,
 ) -> Plan:
     """Resolve a suite into cells and look up what the results root already has of them. Writes nothing.
 
@@ -95,24 +49,32 @@ def plan_suite(
         data_paths: where the user's data sets lie, by data set.
         plugin: a Python file whose methods join the suite's.
         strict: photographs that cannot be used are an error instead of being skipped.
+        reference: whether reference results are used instead of trainings; ``only`` also plans what the reference of
+            this suite and scale has beside it: other seeds and methods, where none were named.
+        reference_dir: where they lie; default the clone's ``results/reference``, if there is one.
 
     Raises:
         SpecError: an unknown suite, scale, data set or metric; the nearest valid name is given.
         MethodError: an unknown or broken method, or options it does not have.
         DataError: a data set that cannot be opened.
         MaskError: a hole protocol that cannot be opened.
+        RunError: results in the root, or reference results, that are damaged.
     """
+    folder = find_reference(reference_dir) if reference != "none" else None
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
     paths = {name: path.expanduser().resolve() for name, path in (data_paths or {}).items()}
     plugin = plugin.expanduser().resolve() if plugin is not None else None
     own = [MethodSpec(name=name) for name in plugin_methods(plugin)] if plugin is not None else []
+    budget = _resolved_scale(scale or suite.scale, iterations if iterations is not None else suite.iterations)
+    asked_methods = _chosen_methods(suite, own, methods)
+    asked_seeds = tuple(seeds) if seeds else suite.seeds
+    wider = _beside(folder, suite, budget) if reference == "only" and folder is not None else None
     narrowed, notes = _narrowed(
         suite,
-        methods=_chosen_methods(suite, own, methods),
+        methods=_joined(asked_methods, wider.methods) if wider and not methods else asked_methods,
         datasets=_chosen_datasets(suite, paths, datasets),
-        seeds=tuple(seeds) if seeds else suite.seeds,
+        seeds=_joined(asked_seeds, wider.seeds) if wider and not seeds else asked_seeds,
     )
-    budget = _resolved_scale(scale or suite.scale, iterations if iterations is not None else suite.iterations)
     if iterations is not None:
         notes.append(f"training budget set to {iterations} iterations on the command line")
     for metric in narrowed.metrics:
@@ -141,6 +103,12 @@ def plan_suite(
         for method in narrowed.methods
         for seed in narrowed.seeds
     ]
+    # What was not asked for is there only as far as the reference has it.
+    cells = [
+        spec
+        for spec in cells
+        if (spec.method in asked_methods and spec.seed in asked_seeds) or reference_cell(folder, spec) is not None
+    ]
     resolved = ResolvedSuite(
         suite=narrowed.model_copy(update={"scale": budget.name, "iterations": budget.iterations}),
         scale=budget,
@@ -150,7 +118,32 @@ def plan_suite(
         cells=tuple(cells),
     )
     stored = [read_cell(root, spec) for spec in cells]
-    return Plan(root, resolved, [PlannedCell(cell, stage(cell)) for cell in stored], opened)
+    planned = [planned_cell(cell, folder, reference) for cell in stored]
+    return Plan(root, resolved, planned, opened, folder, reference)
+
+
+def _beside(folder: Path, suite: Suite, scale: Scale) -> Suite | None:
+    """The suite as the reference has it at this scale, methods that do not exist here any more left out."""
+    name = f"{suite.name}-{scale.name}"
+    if name not in stored_suites(folder):
+        return None
+    found = read_suite(folder, name).suite
+    return found.model_copy(update={"methods": tuple(method for method in found.methods if _exists(method))})
+
+
+def _exists(method: MethodSpec) -> bool:
+    try:
+        validated_params(find_method(method.name), method)
+    except MethodError:
+        return False
+    return True
+
+
+Item = TypeVar("Item")
+
+
+def _joined(first: tuple[Item, ...], second: tuple[Item, ...]) -> tuple[Item, ...]:
+    return (*first, *(item for item in second if item not in first))
 
 
 def _resolved_scale(name: str, iterations: int | None) -> Scale:

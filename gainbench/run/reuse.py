@@ -14,12 +14,17 @@ Stage = Literal["done", "evaluate", "resume", "new"]
 
 def stage(cell: StoredCell) -> Stage:
     """How far a cell got in earlier attempts."""
-    if cell.result is not None and not lacking(cell.spec, cell.result):
+    if cell.result is not None and (_rows_alone(cell) or not lacking(cell.spec, cell.result)):
         return "done"
     if cell.result is not None or (cell.folder / WEIGHTS).is_file():
         return "evaluate"
     # The ``.pt`` of a checkpoint is written last; without it there is none.
     return "resume" if any((cell.folder / CHECKPOINT).glob("*.pt")) else "new"
+
+
+def _rows_alone(cell: StoredCell) -> bool:
+    """Whether there is nothing to evaluate: reference rows without weights. A training would make other rows."""
+    return cell.taken is not None and cell.taken.kind == "rows"
 
 
 def lacking(spec: CellSpec, result: CellResult) -> tuple[str, ...]:

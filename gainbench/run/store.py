@@ -21,6 +21,7 @@ from pydantic import Field
 from gainbench.errors import EvaluationError, RunError
 from gainbench.evaluation.shrinkage import Shrinkage, read_shrinkage
 from gainbench.run.layout import FEATURES, RESULT, ROWS, SHRINKAGE, SUITE, TIMINGS, cell_folder, damaged, read_model
+from gainbench.run.reference import ReferenceCell, taken_cell
 from gainbench.run.status import CellStatus, read_status
 from gainbench.spec import CellResult, CellSpec, Scale, StrictModel, Suite, nearest
 
@@ -65,12 +66,14 @@ class StoredCell:
         folder: where it lies.
         status: how the last attempt went; ``interrupted`` if the process that ran it is gone.
         result: ``result.json``, or None if the cell was never whole.
+        taken: what of it was taken from reference results; None if it was all computed here.
     """
 
     spec: CellSpec
     folder: Path
     status: CellStatus
     result: CellResult | None
+    taken: ReferenceCell | None = None
 
     def features(self) -> dict[str, npt.NDArray[Any]]:
         """The raw features behind the set metrics, by name.
@@ -172,7 +175,20 @@ def read_results(root: Path, suite: ResolvedSuite | str | None = None) -> Stored
         RunError: no such suite, or a file that is missing, cut short or altered; the message names it.
     """
     resolved = suite if isinstance(suite, ResolvedSuite) else read_suite(root, suite)
-    cells = read_cells(root, resolved)
+    return results_of(read_cells(root, resolved), root, resolved)
+
+
+def results_of(cells: list[StoredCell], root: Path, resolved: ResolvedSuite) -> StoredResults:
+    """The results of some cells, wherever they lie.
+
+    Args:
+        cells: those to read, in the order that reports shall have.
+        root: what :attr:`StoredResults.root` will say.
+        resolved: the suite that they belong to.
+
+    Raises:
+        RunError: as of :func:`read_results`.
+    """
     _refuse_mixed_pairings(cells)
     finished = [(cell, cell.result) for cell in cells if cell.result is not None]
     rows = [_named(read_rows(cell.folder, result), cell.spec) for cell, result in finished]
@@ -222,7 +238,7 @@ def read_cell(root: Path, spec: CellSpec) -> StoredCell:
     if result is not None and status.state != "running" and _covers(result, spec):
         # result.json is the commit: nothing that happened after it can undo it.
         status = status.model_copy(update={"state": "done", "cause": "", "log_tail": ()})
-    return StoredCell(spec, folder, status, result)
+    return StoredCell(spec, folder, status, result, taken_cell(folder))
 
 
 def _covers(result: CellResult, spec: CellSpec) -> bool:

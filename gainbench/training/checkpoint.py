@@ -29,6 +29,8 @@ def save_weights(module: nn.Module, path: Path) -> None:
 def load_weights(module: nn.Module, path: Path) -> None:
     """Read a module's state from safetensors.
 
+    Half precision is widened to float32, which every half-precision number is in, where the module has float32.
+
     Raises:
         TrainingError: a file that is cut short or not safetensors, or weights that belong to another network.
     """
@@ -39,6 +41,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
             f"{path} is not a readable safetensors file ({_one_line(error)}); delete it to train anew"
         ) from error
     own = module.state_dict()
+    state = {name: _widened(tensor, own.get(name)) for name, tensor in state.items()}
     missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     unlike = [
         f"{name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
@@ -56,6 +59,11 @@ def load_weights(module: nn.Module, path: Path) -> None:
             f"{len(foreign)} foreign {foreign[:3]}, {len(unlike)} of another shape or type {unlike[:3]}"
         )
     module.load_state_dict(state)
+
+
+def _widened(tensor: Tensor, own: Tensor | None) -> Tensor:
+    half = own is not None and tensor.dtype == torch.float16 and own.dtype == torch.float32
+    return tensor.float() if half else tensor
 
 
 def _one_line(error: Exception) -> str:

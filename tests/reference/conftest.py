@@ -1,0 +1,98 @@
+"""A little run of trained and untrained methods, and the reference results that are made of it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gainbench import spec
+from gainbench.reference.build import build_reference
+from gainbench.run.grid import run_suite
+from gainbench.spec import MaskSpec, MethodSpec, Suite
+
+PLUGIN = Path(__file__).parent.parent / "plugins" / "halves.py"
+
+
+@pytest.fixture(scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is remembered of the test's pictures stays out of the user's cache; nothing is fetched."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GAINBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        environment.setenv("GAINBENCH_OFFLINE", "1")
+        environment.delenv("GAINBENCH_ASSETS", raising=False)
+        environment.delenv("GAINBENCH_FID_WEIGHTS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def plugin() -> Path:
+    return PLUGIN
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fifteen smooth pictures of 64 px: ten and some to train on, three to test."""
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(7)
+    for number in range(15):
+        coarse = Image.fromarray(generator.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+        coarse.resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def suite() -> Suite:
+    return Suite(
+        name="little",
+        question="Does the reference hold?",
+        datasets=("folder",),
+        methods=tuple(MethodSpec(name=name) for name in ("sturdy", "delicate", "enormous", "telea")),
+        masks=MaskSpec(bins=((0.1, 0.2), (0.3, 0.4))),
+        metrics=("l1_mean", "psnr_rgb"),
+        scale="tiny",
+        iterations=3,
+        samples=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def shipped(suite, tmp_path_factory) -> Iterator[None]:
+    """The little suite is one that the package has."""
+    folder = tmp_path_factory.mktemp("suites")
+    shutil.copy(spec.SUITES / "scales.yaml", folder)
+    (folder / "little.yaml").write_text(json.dumps(suite.model_dump(mode="json", exclude_defaults=True)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(spec, "SUITES", folder)
+        yield
+
+
+@pytest.fixture(scope="session")
+def run(own_cache, shipped, suite, pictures, plugin):
+    """Runs the little suite in this process."""
+
+    def run_it(root: Path, **options):
+        options = {"executor": "in_process", "plugin": plugin, "suite": suite} | options
+        return run_suite(options.pop("suite"), root=root, data_paths={"folder": pictures}, **options)
+
+    return run_it
+
+
+@pytest.fixture(scope="session")
+def finished(run, tmp_path_factory) -> Path:
+    """A results root: all methods with seed 0, and then one with seed 1."""
+    root = tmp_path_factory.mktemp("finished")
+    run(root, reference="none", precision="bf16")
+    run(root, reference="none", precision="bf16", methods=["sturdy"], seeds=[1])
+    return root
+
+
+@pytest.fixture(scope="session")
+def reference(finished, tmp_path_factory) -> Path:
+    """The reference results made of that."""
+    out = tmp_path_factory.mktemp("clone") / "reference"
+    build_reference([finished], out)
+    return out
