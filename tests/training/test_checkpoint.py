@@ -2,6 +2,7 @@ import os
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from gainbench.errors import TrainingError
@@ -45,6 +46,17 @@ def test_truncated_weights_are_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TrainingError, match="not a readable safetensors"):
         load_weights(nn.Linear(20, 20), tmp_path / "w.safetensors")
+
+
+def test_half_precision_is_widened_exactly_and_other_types_are_refused(tmp_path):
+    module = nn.Linear(3, 2)
+    save_weights(nn.Linear(3, 2).half(), tmp_path / "half.safetensors")
+    load_weights(module, tmp_path / "half.safetensors")
+    assert module.weight.dtype == torch.float32
+    assert torch.equal(module.weight, load_file(tmp_path / "half.safetensors")["weight"].to(torch.float32))
+    save_weights(nn.Linear(3, 2).bfloat16(), tmp_path / "bfloat.safetensors")
+    with pytest.raises(TrainingError, match=r"weight is torch.bfloat16, expected torch.float32"):
+        load_weights(module, tmp_path / "bfloat.safetensors")
 
 
 class Payload:
