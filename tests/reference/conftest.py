@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,6 @@ from gainbench.run.grid import run_suite
 from gainbench.spec import MaskSpec, MethodSpec, Suite
 
 PLUGIN = Path(__file__).parent.parent / "plugins" / "halves.py"
-
-
-@pytest.fixture(scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is remembered of the test's pictures stays out of the user's cache; nothing is fetched."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("GAINBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        environment.setenv("GAINBENCH_OFFLINE", "1")
-        environment.delenv("GAINBENCH_ASSETS", raising=False)
-        environment.delenv("GAINBENCH_FID_WEIGHTS", raising=False)
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -60,18 +50,36 @@ def suite() -> Suite:
 
 
 @pytest.fixture(scope="session")
-def shipped(suite, tmp_path_factory) -> Iterator[None]:
-    """The little suite is one that the package has."""
+def world(suite, tmp_path_factory):
+    """A context in which the little suite is one that the package has, nothing is fetched, and caches are the test's.
+
+    Not a fixture that lasts for the session: other tests must find the package as it is.
+    """
     folder = tmp_path_factory.mktemp("suites")
     shutil.copy(spec.SUITES / "scales.yaml", folder)
     (folder / "little.yaml").write_text(json.dumps(suite.model_dump(mode="json", exclude_defaults=True)))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(spec, "SUITES", folder)
+
+    @contextmanager
+    def entered() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(spec, "SUITES", folder)
+            patched.setenv("GAINBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+            patched.setenv("GAINBENCH_OFFLINE", "1")
+            patched.delenv("GAINBENCH_ASSETS", raising=False)
+            patched.delenv("GAINBENCH_FID_WEIGHTS", raising=False)
+            yield
+
+    return entered
+
+
+@pytest.fixture(autouse=True)
+def in_the_world(world) -> Iterator[None]:
+    with world():
         yield
 
 
 @pytest.fixture(scope="session")
-def run(own_cache, shipped, suite, pictures, plugin):
+def run(suite, pictures, plugin):
     """Runs the little suite in this process."""
 
     def run_it(root: Path, **options):
@@ -82,17 +90,19 @@ def run(own_cache, shipped, suite, pictures, plugin):
 
 
 @pytest.fixture(scope="session")
-def finished(run, tmp_path_factory) -> Path:
+def finished(world, run, tmp_path_factory) -> Path:
     """A results root: all methods with seed 0, and then one with seed 1."""
     root = tmp_path_factory.mktemp("finished")
-    run(root, reference="none", precision="bf16")
-    run(root, reference="none", precision="bf16", methods=["sturdy"], seeds=[1])
+    with world():
+        run(root, reference="none", precision="bf16")
+        run(root, reference="none", precision="bf16", methods=["sturdy"], seeds=[1])
     return root
 
 
 @pytest.fixture(scope="session")
-def reference(finished, tmp_path_factory) -> Path:
+def reference(world, finished, tmp_path_factory) -> Path:
     """The reference results made of that."""
     out = tmp_path_factory.mktemp("clone") / "reference"
-    build_reference([finished], out)
+    with world():
+        build_reference([finished], out)
     return out

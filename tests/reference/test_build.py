@@ -19,8 +19,6 @@ from gainbench.report.render import markdown
 from gainbench.report.tables import all_tables
 from gainbench.run.store import read_results
 
-pytestmark = pytest.mark.usefixtures("own_cache")
-
 
 @pytest.fixture
 def entries(reference):
@@ -132,6 +130,7 @@ def test_building_again_changes_nothing(reference, finished, tmp_path):
     assert all((out / path.relative_to(reference)).read_bytes() == path.read_bytes() for path in kept)
 
 
+@pytest.mark.slow
 def test_cells_of_other_runs_are_kept(run, finished, reference, tmp_path):
     out = tmp_path / "reference"
     shutil.copytree(reference, out)
@@ -175,6 +174,7 @@ def test_weights_can_be_left_out(finished, tmp_path):
         build_reference([finished], tmp_path / "reference", rows_only=["sturdi"], work=tmp_path / "work")
 
 
+@pytest.mark.slow
 def test_every_digit_asks_for_more(finished, tmp_path, monkeypatch):
     # One more hundredth of a level changes digits, but no mean by a quarter of what is allowed between machines.
     monkeypatch.setattr(digits, "OF_TOLERANCE", 1e9)
@@ -197,6 +197,7 @@ def test_more_than_a_repository_should_carry_is_refused_and_changes_nothing(fini
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_cell_of_another_revision_is_left_out_and_said(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(find_method("telea"), "revision", 99)
     built = build_reference([finished], tmp_path / "reference")

@@ -15,8 +15,6 @@ from gainbench.run.reference import find_reference
 from gainbench.run.store import read_results
 from gainbench.spec import MethodSpec
 
-pytestmark = pytest.mark.usefixtures("own_cache", "shipped")
-
 
 @pytest.fixture
 def no_training(monkeypatch):
