@@ -11,6 +11,7 @@ from gainbench.spec import CellSpec
 
 if TYPE_CHECKING:
     from gainbench.reference.build import Built
+    from gainbench.reference.reproduction import Reproduction
     from gainbench.report import ReportPaths
     from gainbench.report.comparison import Comparison
     from gainbench.report.folders import FolderReport
@@ -60,7 +61,7 @@ def _stood(cell: StoredCell) -> dict[str, Any]:
     )
 
 
-def run_record(run: "SuiteRun", paths: "ReportPaths") -> dict[str, Any]:
+def run_record(run: "SuiteRun", paths: "ReportPaths", reproduced: "Reproduction | None" = None) -> dict[str, Any]:
     """How a run ended: every cell with its final status, and where everything lies."""
     root, started = run.plan.root, {spec.key for spec in run.started}
     return {
@@ -78,6 +79,7 @@ def run_record(run: "SuiteRun", paths: "ReportPaths") -> dict[str, Any]:
             for cell, status in zip(run.plan.cells, run.statuses, strict=True)
         ],
         "report": report_record(paths),
+        "reproduction": None if reproduced is None else reproduced.record(),
     }
 
 

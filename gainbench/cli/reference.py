@@ -1,13 +1,28 @@
-"""Verbs of reference results: reference build."""
+"""Verbs of reference results: reference build, reference check."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gainbench import console
 from gainbench.cli.application import app
-from gainbench.options import AssetsOption, FidOption, JsonOption, QuietOption, provide, split_labels
+from gainbench.errors import RunError
+from gainbench.options import (
+    ROOT,
+    AssetsOption,
+    FidOption,
+    JsonOption,
+    PlannedArgument,
+    QuietOption,
+    ReferenceDirOption,
+    RootOption,
+    provide,
+    split_labels,
+)
+
+if TYPE_CHECKING:
+    from gainbench.reference.reproduction import Reproduction
 
 REFERENCE = Path("results/reference")
 
@@ -58,3 +73,60 @@ def build(
         from gainbench.machine import reference_record
 
         console.tell(reference_record(built))
+
+
+@reference_app.command()
+def check(
+    suite: PlannedArgument = None,
+    *,
+    reference_dir: ReferenceDirOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    root: RootOption = ROOT,
+) -> None:
+    """Compare what a run evaluated with the committed numbers, as `run` does at its end; exit code 1 if they differ."""
+    console.behave(quiet=quiet, as_json=as_json)
+    from gainbench.run.reference import find_reference
+
+    reference = find_reference(reference_dir)
+    found = compared_with_reference(root, suite, reference)
+    if found is None:
+        where = f"in {reference}" if reference else "here"
+        raise RunError(f"nothing in {root} was evaluated with weights of reference results {where}: nothing to compare")
+    if as_json:
+        console.tell(found.record())
+    raise typer.Exit(int(not found.holds))
+
+
+def compared_with_reference(root: Path, suite: str | None, reference: Path | None) -> "Reproduction | None":
+    """Make the reproduction check of a suite, show it and write it beside the report; None if there is none to make."""
+    from gainbench.reference.reproduction import REPRODUCTION, reproduction
+    from gainbench.run.store import read_results
+
+    stored = read_results(root, suite)
+    found = reproduction(stored, reference) if reference is not None else None
+    if found is None:
+        (stored.folder / REPRODUCTION).unlink(missing_ok=True)
+        return None
+    found.save(stored.folder)
+    console.show_table(
+        ("metric", "largest difference", "allowed", "of", "method", "holes", "border"),
+        [
+            (
+                metric,
+                f"{one.difference:.2g}",
+                f"{one.allowed:.2g}",
+                f"{one.committed:.6g}",
+                f"{one.place.dataset} {one.method}",
+                one.place.bin,
+                one.place.border,
+            )
+            for metric, one in found.worst.items()
+        ],
+        title="reproduction: the committed numbers and those of this machine",
+    )
+    if found.holds:
+        console.say(found.sentence(), "green", whole=True)
+    else:
+        console.warn(found.sentence())
+    return found

@@ -94,9 +94,10 @@ def run(
     as_json: JsonOption = False,
     root: RootOption = ROOT,
 ) -> None:
-    """Train and evaluate what is not done yet, then build the report. Run again to go on."""
+    """Train and evaluate what is not done yet, build the report, compare with reference results. Run again to go on."""
     console.behave(quiet=quiet, as_json=as_json)
     provide(fid_weights, assets_dir)
+    from gainbench.cli.reference import compared_with_reference
     from gainbench.machine import run_record
     from gainbench.run.grid import run_suite
     from gainbench.run_display import RunDisplay
@@ -124,10 +125,12 @@ def run(
             watch=display,
         )
     paths = _build_report(ran.plan.root, ran.plan.resolved.folder_name)
+    reproduced = compared_with_reference(ran.plan.root, ran.plan.resolved.folder_name, ran.plan.reference)
     console.show_unfinished(ran)
     if as_json:
-        console.tell(run_record(ran, paths))
-    raise typer.Exit(min(len(ran.unfinished), 100))
+        console.tell(run_record(ran, paths, reproduced))
+    failed = reproduced is not None and not reproduced.holds
+    raise typer.Exit(min(len(ran.unfinished), 100) or int(failed))
 
 
 @app.command()

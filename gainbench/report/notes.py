@@ -123,7 +123,7 @@ def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, o
     A table of one metric (not ``of_all_metrics``) does not list the other metrics that are missing.
     """
     return [
-        *narrowed_notes(analysis),
+        *opening_notes(analysis, dataset),
         *map(_sentence, analysis.stored.resolved.footnotes),
         *marks_notes(analysis, dataset, metrics, pooled_bins=of_all_metrics),
         *set_metric_notes(analysis, dataset, metrics),
@@ -136,6 +136,25 @@ def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, o
 def narrowed_notes(analysis: Analysis) -> list[str]:
     """In what ways less than the suite was run."""
     return [f"Narrowed: {_sentence(change)}" for change in analysis.stored.resolved.narrowed]
+
+
+def opening_notes(analysis: Analysis, dataset: str) -> list[str]:
+    """What every table says first: less than the suite, cells not trained here, cells not even evaluated here."""
+    return [*narrowed_notes(analysis), *_reference_notes(analysis, dataset)]
+
+
+def _reference_notes(analysis: Analysis, dataset: str) -> list[str]:
+    taken = [(cell, cell.taken.kind) for cell in analysis.cells(dataset) if cell.taken and cell.result is not None]
+    weights, rows = (
+        listed([f"{cell.spec.method.label} (seed {cell.spec.seed})" for cell, kind in taken if kind == wanted])
+        for wanted in ("weights", "rows")
+    )
+    notes = []
+    if weights:
+        notes.append(f"Trained elsewhere, evaluated here with the weights of the reference results: {weights}.")
+    if rows:
+        notes.append(f"Rows of the reference results, neither trained nor evaluated here: {rows}.")
+    return notes
 
 
 def marks_notes(analysis: Scored, dataset: str, metrics: Sequence[str], *, pooled_bins: bool) -> list[str]:

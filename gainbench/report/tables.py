@@ -10,7 +10,7 @@ from itertools import combinations
 
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo
 from gainbench.report.analysis import ALL, Analysis, Place, Score, Scored, SetScore
-from gainbench.report.notes import FLOOR_LABEL, caption, general_notes, narrowed_notes, problem_notes, state_of
+from gainbench.report.notes import FLOOR_LABEL, caption, general_notes, opening_notes, problem_notes, state_of
 from gainbench.report.numbers import (
     NOTHING,
     bracket,
@@ -244,7 +244,7 @@ def cost_table(analysis: Analysis, dataset: str) -> Table:
         panels=(Panel(BORDER_HEADINGS[ALL], tuple(rows)),),
         footnotes=tuple(footnotes.texts),
         notes=(
-            *narrowed_notes(analysis),
+            *opening_notes(analysis, dataset),
             "Parameters and multiply-accumulates (MACs): of completing one picture, without what only training uses.",
             "ms a picture: median and quartiles, in batches, without loading and metrics.",
             f"Measured on {listed(sorted(devices))}.",

@@ -96,9 +96,9 @@ def reference_cell(reference: Path | None, spec: CellSpec) -> ReferenceCell | No
     try:
         entry = read_model(folder / ENTRY, ReferenceCell)
     except RunError as error:
-        raise _unusable(folder / ENTRY, str(error).partition(";")[0]) from error
+        raise unusable(folder / ENTRY, str(error).partition(";")[0]) from error
     if entry.key != spec.key:
-        raise _unusable(folder / ENTRY, f"it is of cell {entry.key}, expected {spec.key}")
+        raise unusable(folder / ENTRY, f"it is of cell {entry.key}, expected {spec.key}")
     return entry
 
 
@@ -162,15 +162,15 @@ def _checked_result(path: Path, spec: CellSpec, entry: ReferenceCell) -> None:
     try:
         result = read_model(path, CellResult)
     except RunError as error:
-        raise _unusable(path, str(error).partition(";")[0]) from error
+        raise unusable(path, str(error).partition(";")[0]) from error
     if result.key != spec.key or result.rows_sha256 != entry.rows_sha256:
-        raise _unusable(path, "it belongs to other rows")
+        raise unusable(path, "it belongs to other rows")
 
 
 def _vouched(path: Path, sha256: str | None) -> bytes:
     content = _content(path)
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise _unusable(path, f"its sha256 is {found}, {ENTRY} says {sha256}")
+        raise unusable(path, f"its sha256 is {found}, {ENTRY} says {sha256}")
     return content
 
 
@@ -178,10 +178,11 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unusable(path, f"it cannot be read ({error.strerror})") from error
+        raise unusable(path, f"it cannot be read ({error.strerror})") from error
 
 
-def _unusable(path: Path, reason: str) -> RunError:
+def unusable(path: Path, reason: str) -> RunError:
+    """The error for a file of reference results that cannot be used: names it, says why and what to do."""
     return RunError(
         f"reference results are damaged: {path}: {reason}. Restore them (git checkout -- results/reference), or run "
         "with --reference none; nothing is lost"

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +17,7 @@ from gainbench.errors import RunError
 from gainbench.reference import contents, digits
 from gainbench.reference.build import build_reference
 from gainbench.registry import find_method
-from gainbench.report.analysis import Analysis
-from gainbench.report.render import markdown
-from gainbench.report.tables import all_tables
+from gainbench.report import build_report
 from gainbench.run.store import read_results
 
 
@@ -76,12 +77,34 @@ def test_all_trained_rows_are_of_float32_arithmetic(cells, entries):
             assert entries[name]["trained_in"]["precision"] == "bf16"
 
 
-def test_tables_can_be_made_again_from_the_committed_rows_to_the_last_digit(reference):
-    stored = read_results(reference, "little-tiny")
-    analysis = Analysis(stored)
-    again = markdown([table for table in all_tables(analysis) if table.dataset == "folder"], "little-tiny: folder")
-    assert again == (reference / "little-tiny" / "tables" / "folder.md").read_text(encoding="utf-8")
-    assert {path.suffix for path in (reference / "little-tiny" / "tables").iterdir()} == {".md", ".csv", ".tex"}
+def test_tables_can_be_made_again_from_the_committed_rows_to_the_last_digit(reference, tmp_path):
+    build_report(read_results(reference, "little-tiny"), tmp_path)
+    committed = {path.name: path.read_bytes() for path in (reference / "little-tiny" / "tables").iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "tables").iterdir()} == committed
+    assert {Path(name).suffix for name in committed} == {".md", ".csv", ".tex"}
+
+
+@pytest.mark.slow
+def test_the_notebook_makes_the_committed_tables_again(reference, tmp_path):
+    notebook = Path(__file__).parents[2] / "notebooks" / "paper_tables.py"
+
+    def run():
+        environment = os.environ | {"GAINBENCH_RUN": str(reference / "little-tiny")}
+        return subprocess.run([sys.executable, notebook], capture_output=True, text=True, check=False, env=environment)
+
+    ran = run()
+    assert ran.returncode == 0, ran.stderr
+    tables = list((reference / "little-tiny" / "tables").glob("*.md")) + list(
+        reference.glob("little-tiny/tables/*.tex")
+    )
+    assert f"{len(tables)} tables of little-tiny made again, digit by digit" in ran.stdout
+    path = reference / "little-tiny" / "tables" / "folder.md"
+    committed = path.read_text(encoding="utf-8")
+    path.write_text(committed.replace("0", "1", 1), encoding="utf-8")
+    try:
+        assert "these tables are not those of the rows: ['folder.md']" in run().stderr
+    finally:
+        path.write_text(committed, encoding="utf-8")
 
 
 def test_a_seed_that_a_later_narrowed_run_added_joins_the_suite(reference):
