@@ -39,7 +39,8 @@ def build(
         Path | None, typer.Option(metavar="FOLDER", help="for what is evaluated; default .reference in the first root")
     ] = None,
     rows_only: Annotated[
-        list[str] | None, typer.Option(metavar="METHODS", help="separated by commas; their weights are left out")
+        list[str] | None,
+        typer.Option(metavar="METHODS", help="as in gain,photos-230/partial_conv; their weights are left out"),
     ] = None,
     every_digit: Annotated[
         bool, typer.Option("--every-digit", help="half precision only where not one printed digit changes")

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from gainbench.keyed import keyed_generator
-from gainbench.methods import Inpainter
+from gainbench.methods import Inpainter, TrainableInpainter
 
 
 class _StoragesRead(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch does not annotate its modes
@@ -45,12 +45,34 @@ def count_cost(method: Inpainter, size: int) -> dict[str, float]:
         training uses does not count. ``macs``: half of the floating-point operations of its convolutions, matrix
         products and attention; element-wise operations, and work outside torch, do not count.
     """
-    parameters: list[nn.Parameter] = []
+    parameters = list(method.parameters()) if isinstance(method, nn.Module) else []
+    read, counter = _completed_once(method, size)
+    used = {
+        parameter.untyped_storage().data_ptr(): parameter.numel()
+        for parameter in parameters
+        if parameter.untyped_storage().data_ptr() in read.storages
+    }
+    return {"parameters": float(sum(used.values())), "macs": counter.get_total_flops() / 2.0}
+
+
+def unread_tensors(method: TrainableInpainter, size: int) -> set[str]:
+    """Names in a method's state that completing one such picture does not read: what only training uses.
+
+    Args:
+        method: as of :func:`count_cost`.
+        size: the picture's side in pixels.
+    """
+    read, _ = _completed_once(method, size)
+    return {
+        name for name, tensor in method.state_dict().items() if tensor.untyped_storage().data_ptr() not in read.storages
+    }
+
+
+def _completed_once(method: Inpainter, size: int) -> tuple[_StoragesRead, FlopCounterMode]:
     device = torch.device("cpu")
     if isinstance(method, nn.Module):
         method.eval()
-        parameters = list(method.parameters())
-        device = parameters[0].device if parameters else device
+        device = next((parameter.device for parameter in method.parameters()), device)
     noise = keyed_generator("cost", size).random((1, 3, size, size), dtype="float32")
     known = torch.ones(1, 1, size, size)
     known[..., size // 4 : size - size // 4, size // 4 : size - size // 4] = 0.0
@@ -60,9 +82,4 @@ def count_cost(method: Inpainter, size: int) -> dict[str, float]:
     forked = [device] if device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices=forked), counter, read:
         method.inpaint(image.to(device), known.to(device))
-    used = {
-        parameter.untyped_storage().data_ptr(): parameter.numel()
-        for parameter in parameters
-        if parameter.untyped_storage().data_ptr() in read.storages
-    }
-    return {"parameters": float(sum(used.values())), "macs": counter.get_total_flops() / 2.0}
+    return read, counter

@@ -62,7 +62,7 @@ def build_reference(
         out: the folder of reference results; what it has of other runs is kept.
         work: folder for what is evaluated here, so that a later call need not do it again; default ``.reference`` in
             the first run's root.
-        rows_only: labels of methods whose weights are left out.
+        rows_only: methods whose weights are left out, as ``LABEL``, or ``DATASET/LABEL`` for one data set alone.
         every_digit: half precision only where no printed digit changes, of intervals neither. Tables have hundreds of
             numbers for each method, and some end close to a rounding: expect float32 throughout.
         telling: told what takes long.
@@ -93,16 +93,16 @@ def _build(
 ) -> Built:
     sources = find_sources(runs, out)
     specs = {spec.key: spec for resolved in sources.suites.values() for spec in resolved.cells}
-    labels = {spec.method.label for spec in specs.values()}
-    for label in rows_only:
-        if label not in labels:
-            raise RunError(f"no method {label!r} among the cells; {nearest(label, labels)}")
+    names = {key: (spec.method.label, f"{spec.dataset}/{spec.method.label}") for key, spec in specs.items()}
+    for asked in rows_only:
+        if asked not in (known := {name for both in names.values() for name in both}):
+            raise RunError(f"no method {asked!r} among the cells; {nearest(asked, known)}")
     kept = {key: read_cell(out, spec) for key, spec in specs.items() if key not in sources.cells}
     wholes = {key: whole(cell, work, telling) for key, cell in sources.cells.items()}
     committed = {
         key
         for key, one in wholes.items()
-        if one.weights is not None and one.cell.spec.seed == SEED and one.cell.spec.method.label not in rows_only
+        if one.weights is not None and one.cell.spec.seed == SEED and not {*names[key]} & {*rows_only}
     }
     tried = {key: halved(sources.cells[key], work, telling) for key in committed}
     halves = {key: one for key, one in tried.items() if one is not None}
@@ -124,21 +124,21 @@ def _build(
         if cell.result is not None and (entry := reference_cell(out, cell.spec)) is not None:
             shutil.copytree(cell.folder, cell_folder(staging, cell.spec))
             entries[key] = entry
-    names = {key: specs[key].folder_name for key in specs}
+    folders = {key: spec.folder_name for key, spec in specs.items()}
     if not entries:
         raise RunError("\n  ".join(["no cell is finished that a reference could be made of", *sources.left_out]))
-    check_size(staging, {names[key]: entry for key, entry in entries.items()})
+    check_size(staging, {folders[key]: entry for key, entry in entries.items()})
     for resolved in sources.suites.values():
         telling(f"tables, plots and report of {resolved.folder_name}")
         stage_suite(staging, resolved, entries)
     drop_pictures(staging)
-    size = check_size(staging, {names[key]: entry for key, entry in entries.items()})
+    size = check_size(staging, {folders[key]: entry for key, entry in entries.items()})
     replace_files(staging, out)
     shutil.rmtree(staging)
     return Built(
         folder=out,
-        entries={names[key]: entries[key] for key in specs if key in entries},
-        unfinished=tuple(names[key] for key in specs if key not in entries),
+        entries={folders[key]: entries[key] for key in specs if key in entries},
+        unfinished=tuple(folders[key] for key in specs if key not in entries),
         left_out=tuple(sources.left_out),
         size=size,
     )

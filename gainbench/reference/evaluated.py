@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +13,15 @@ from safetensors.torch import load, save
 
 from gainbench.atomic import write_bytes, write_json
 from gainbench.data import DATASETS
+from gainbench.evaluation.cost import unread_tensors
+from gainbench.methods import TrainableInpainter
 from gainbench.run.cell import run_cell
 from gainbench.run.layout import TRAINING, TRAINING_LOG, WEIGHTS, cell_folder
 from gainbench.run.reference import discard
 from gainbench.run.store import StoredCell, read_cell
+from gainbench.run.train_cell import planned_method
 from gainbench.spec import CellSpec
+from gainbench.training.checkpoint import LEFT_OUT
 
 PRECISION: Literal["fp32"] = "fp32"
 """Arithmetic of a reference's rows: every processor has it, bfloat16 many only in loops far slower."""
@@ -65,26 +69,31 @@ def whole(cell: StoredCell, work: Path, telling: Telling) -> Weighed:
 def halved(cell: StoredCell, work: Path, telling: Telling) -> Weighed | None:
     """A run's trained cell with its weights at half precision; None if a weight is too large for that.
 
-    The file is half as large and is what :func:`gainbench.training.load_weights` reads; what a network computes is
-    float32 all the same. Arguments as of :func:`whole`.
+    The file is half as large, lacks what only training uses, and is what :func:`gainbench.training.load_weights` reads;
+    what a network computes is float32 all the same. Arguments as of :func:`whole`.
     """
     content = (cell.folder / WEIGHTS).read_bytes()
-    halves = half_precision(content)
+    method = planned_method(cell.spec)
+    idle = unread_tensors(method, cell.spec.scale.size) if isinstance(method, TrainableInpainter) else set()
+    halves = half_precision(content, idle)
     if halves is None:
         return None
     return _evaluated(cell, work / "half", lambda: halves, hashlib.sha256(content).hexdigest(), telling)
 
 
-def half_precision(content: bytes) -> bytes | None:
+def half_precision(content: bytes, idle: Collection[str] = ()) -> bytes | None:
     """Safetensors with every float32 rounded to the nearest float16; None if one overflows.
 
-    Other types stay as they are, and so does what is small enough to vanish: it becomes zero, and only digits of
-    tables tell whether that matters.
+    Other types stay as they are. What is small enough to vanish becomes zero: only tables tell whether that matters.
+
+    Args:
+        content: safetensors.
+        idle: names of tensors to leave out; the file's metadata lists them.
     """
-    state = load(content)
+    state = {name: tensor for name, tensor in load(content).items() if name not in idle}
     halves = {name: tensor.half() if tensor.dtype == torch.float32 else tensor for name, tensor in state.items()}
     overflown = [name for name, tensor in halves.items() if bool((tensor.isinf() & ~state[name].isinf()).any())]
-    return None if overflown else save(halves)
+    return None if overflown else save(halves, {LEFT_OUT: json.dumps(sorted(idle))} if idle else None)
 
 
 def _evaluated(cell: StoredCell, root: Path, weights: Callable[[], bytes], sha256: str, telling: Telling) -> Weighed:

@@ -4,12 +4,13 @@ A checkpoint is two files named by their step, ``<step>.safetensors`` and ``<ste
 is the commit: a checkpoint without it does not exist. Older pairs are removed only after that.
 """
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -17,6 +18,10 @@ from gainbench.atomic import atomic_path
 from gainbench.errors import TrainingError
 
 logger = logging.getLogger(__name__)
+
+
+LEFT_OUT = "left_out"
+"""The entry of a safetensors file's metadata that lists, as JSON, the tensors of the network that are not in it."""
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
@@ -30,19 +35,22 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """Read a module's state from safetensors.
 
     Half precision is widened to float32, which every half-precision number is in, where the module has float32.
+    Tensors that the file's own metadata names as left out, as what only training uses, stay as they are.
 
     Raises:
         TrainingError: a file that is cut short or not safetensors, or weights that belong to another network.
     """
     try:
         state = load_file(path)
+        with safe_open(path, framework="pt") as opened:
+            left_out = {str(name) for name in json.loads((opened.metadata() or {}).get(LEFT_OUT, "[]"))}
     except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
         raise TrainingError(
             f"{path} is not a readable safetensors file ({_one_line(error)}); delete it to train anew"
         ) from error
     own = module.state_dict()
     state = {name: _widened(tensor, own.get(name)) for name, tensor in state.items()}
-    missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    missing, foreign = sorted(own.keys() - state.keys() - left_out), sorted(state.keys() - own.keys())
     unlike = [
         f"{name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
         for name in sorted(own.keys() & state.keys())
@@ -58,7 +66,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
             f"{path} does not fit {type(module).__name__}: {len(missing)} tensors missing {missing[:3]}, "
             f"{len(foreign)} foreign {foreign[:3]}, {len(unlike)} of another shape or type {unlike[:3]}"
         )
-    module.load_state_dict(state)
+    module.load_state_dict(own | state)
 
 
 def _widened(tensor: Tensor, own: Tensor | None) -> Tensor:

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from gainbench.evaluation.cost import count_cost
+from gainbench.evaluation.cost import count_cost, unread_tensors
 from gainbench.methods import Inpainter, TrainableInpainter
-from gainbench.spec import Scale
+from gainbench.registry import build_method
+from gainbench.spec import MethodSpec, Scale, scales
 
 SCALE = Scale(name="t", size=32, base=4, batch=1, iterations=0, test_pictures=None)
 
@@ -85,3 +86,11 @@ def test_a_normalised_weight_is_counted_as_the_parameter_it_comes_from(spectral)
                 self.first = nn.utils.parametrizations.spectral_norm(self.first)
 
     assert count_cost(Normalised(), 32)["parameters"] == (4 * 8 * 9 + 8) + 8 * 3
+
+
+def test_what_only_training_uses_is_not_read():
+    assert unread_tensors(Convolved(), 32) == {"discriminator.weight", "discriminator.bias"}
+    gain = build_method(MethodSpec.parse("gain"), scales()["tiny"])
+    assert isinstance(gain, TrainableInpainter)
+    own = {name for name in gain.state_dict() if name.startswith("discriminators.")}
+    assert unread_tensors(gain, 64) == own

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from gainbench.errors import RunError
@@ -53,7 +54,10 @@ def test_why_weights_are_not_at_half_precision_is_said(entries):
 def test_half_weights_are_the_trained_ones_rounded(cells, finished):
     trained = load_file(next(finished.glob("cells/folder/sturdy-s0-*/weights.safetensors")))
     kept = load_file(cells["sturdy-s0"] / "weights.safetensors")
-    assert kept.keys() == trained.keys()
+    # The critic is used in training alone: what completes no picture is left out, and the file says so.
+    assert trained.keys() - kept.keys() == {"critic.weight", "critic.bias"}
+    with safe_open(cells["sturdy-s0"] / "weights.safetensors", framework="pt") as opened:
+        assert json.loads(opened.metadata()["left_out"]) == ["critic.bias", "critic.weight"]
     assert all(kept[name].dtype == torch.float16 for name in kept)
     assert all(torch.equal(kept[name].float(), trained[name].half().float()) for name in kept)
 
@@ -187,7 +191,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 
 def test_weights_can_be_left_out(finished, tmp_path):
-    built = build_reference([finished], tmp_path / "reference", rows_only=["delicate"], work=tmp_path / "work")
+    built = build_reference([finished], tmp_path / "reference", rows_only=["folder/delicate"], work=tmp_path / "work")
     kinds = {name.partition("-")[0]: entry.kind for name, entry in built.entries.items() if "-s0-" in name}
     assert kinds == {f"folder/{name}": "weights" for name in ("sturdy", "enormous")} | {
         "folder/delicate": "rows",
@@ -215,7 +219,7 @@ def test_every_digit_asks_for_more(finished, tmp_path, monkeypatch):
 def test_more_than_a_repository_should_carry_is_refused_and_changes_nothing(finished, reference, tmp_path, monkeypatch):
     out = tmp_path / "reference"
     monkeypatch.setattr(contents, "LIMIT", 1000)
-    with pytest.raises(RunError, match=r"at most 0 are wanted.*--rows-only METHOD. Largest: folder/"):
+    with pytest.raises(RunError, match=r"at most 0 are wanted.*--rows-only METHOD or DATASET/METHOD. Largest: folder/"):
         build_reference([finished], out)
     assert not out.exists()
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from gainbench.errors import TrainingError
@@ -57,6 +57,19 @@ def test_half_precision_is_widened_exactly_and_other_types_are_refused(tmp_path)
     save_weights(nn.Linear(3, 2).bfloat16(), tmp_path / "bfloat.safetensors")
     with pytest.raises(TrainingError, match=r"weight is torch.bfloat16, expected torch.float32"):
         load_weights(module, tmp_path / "bfloat.safetensors")
+
+
+def test_what_a_file_says_is_left_out_stays_as_it_is_and_nothing_else_may_lack(tmp_path):
+    module, state = nn.Linear(3, 2), nn.Linear(3, 2).state_dict()
+    bias = module.bias.detach().clone()
+    save_file({"weight": state["weight"]}, tmp_path / "w.safetensors", {"left_out": '["bias"]'})
+    load_weights(module, tmp_path / "w.safetensors")
+    assert torch.equal(module.weight, state["weight"])
+    assert torch.equal(module.bias, bias)
+    for said in ('["other"]', "not JSON"):
+        save_file({"weight": state["weight"]}, tmp_path / "w.safetensors", {"left_out": said})
+        with pytest.raises(TrainingError, match=r"1 tensors missing \['bias'\]|not a readable safetensors"):
+            load_weights(module, tmp_path / "w.safetensors")
 
 
 class Payload:
