@@ -37,6 +37,7 @@ def plan_record(plan: "Plan", forecast: "Forecast") -> dict[str, Any]:
             _named(cell.spec)
             | {
                 "stage": cell.stage,
+                "reference": None if cell.reference is None else cell.reference.kind,
                 "state": cell.stored.status.state,
                 "folder": str(cell.stored.folder),
                 "seconds": forecast.cells.get(cell.spec.key),
