@@ -84,12 +84,14 @@ class Plan:
         sentences = []
         if weights:
             sentences.append(
-                f"reference: {len(weights)} cells are evaluated with the committed weights in {self.reference}, not "
-                "trained (--fresh trains them)"
+                f"reference: {len(weights)} of {len(self.cells)} cells are evaluated with the committed weights in "
+                f"{self.reference}, not trained (--fresh trains them)"
             )
         if rows:
             names = ", ".join(f"{cell.spec.method.label} seed {cell.spec.seed}" for cell in rows)
-            sentences.append(f"reference: {len(rows)} cells have rows alone, taken as they are: {names}")
+            sentences.append(
+                f"reference: of {len(rows)} of {len(self.cells)} cells there are rows alone, taken as they are: {names}"
+            )
         if self.left_out:
             names = ", ".join(f"{cell.spec.dataset} {cell.spec.method.label}" for cell in self.left_out)
             sentences.append(f"reference: not trained, as there is none of them: {names}")

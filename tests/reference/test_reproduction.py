@@ -171,7 +171,7 @@ def test_a_run_ends_with_the_check(suite, pictures, plugin, reference, altered, 
 
     good = run("--reference-dir", str(reference))
     assert good.returncode == 0, good.stderr
-    assert "reference: 1 cells are evaluated with the committed weights in" in good.stdout
+    assert "reference: 1 of 2 cells are evaluated with the committed weights in" in good.stdout
     assert good.stdout.strip().splitlines()[-1].startswith("reproduced: 36 numbers of 2 cells")
     bad = run("--reference-dir", str(altered("telea-s0", lambda rows: rows.assign(psnr_rgb=rows["psnr_rgb"] + 0.05))))
     assert bad.returncode == 1

@@ -82,9 +82,9 @@ def test_a_second_run_takes_nothing_again(run, reference, tmp_path):
 
 def test_what_is_used_is_told(planned):
     sentences = planned(seeds=[0, 1]).reference_sentences()
-    assert "3 cells are evaluated with the committed weights" in sentences[0]
+    assert "3 of 8 cells are evaluated with the committed weights" in sentences[0]
     assert "--fresh" in sentences[0]
-    assert sentences[1].endswith("1 cells have rows alone, taken as they are: sturdy seed 1")
+    assert sentences[1].endswith("of 1 of 8 cells there are rows alone, taken as they are: sturdy seed 1")
 
 
 @pytest.mark.parametrize(
