@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from gainbench.data import DATASETS
 from gainbench.errors import RunError
 from gainbench.reference import contents, digits
 from gainbench.reference.build import build_reference
@@ -141,6 +143,15 @@ def test_pictures_that_may_not_be_passed_on_are_not_copied(reference, finished):
     assert {path.parent.name for path in reference.rglob("*.png")} <= allowed
     assert not list(reference.rglob("samples"))
     assert "data:image/png" not in (reference / "little-tiny" / "report.html").read_text(encoding="utf-8")
+
+
+def test_pictures_that_may_be_passed_on_are_those_of_contact_sheets_alone(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(DATASETS, "folder", replace(DATASETS["folder"], publishable=True))
+    run(tmp_path / "runs", reference="none", methods=["telea", "sturdy"])
+    build_reference([tmp_path / "runs"], tmp_path / "reference")
+    pictures = {path.relative_to(tmp_path / "reference").as_posix() for path in (tmp_path / "reference").rglob("*.png")}
+    assert {path for path in pictures if "/plots/" not in path} == {"little-tiny/gallery/folder.png"}
+    assert not list((tmp_path / "reference").rglob("samples"))
 
 
 def test_building_again_changes_nothing(reference, finished, tmp_path):
