@@ -40,7 +40,7 @@ def build(
     ] = None,
     rows_only: Annotated[
         list[str] | None,
-        typer.Option(metavar="METHODS", help="as in gain,photos-230/partial_conv; their weights are left out"),
+        typer.Option(metavar="CELLS", help="as in gain,photos-230,celeba-999/partial_conv; without weights"),
     ] = None,
     every_digit: Annotated[
         bool, typer.Option("--every-digit", help="half precision only where not one printed digit changes")

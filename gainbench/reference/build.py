@@ -62,7 +62,7 @@ def build_reference(
         out: the folder of reference results; what it has of other runs is kept.
         work: folder for what is evaluated here, so that a later call need not do it again; default ``.reference`` in
             the first run's root.
-        rows_only: methods whose weights are left out, as ``LABEL``, or ``DATASET/LABEL`` for one data set alone.
+        rows_only: cells whose weights are left out, as ``LABEL``, ``DATASET`` or ``DATASET/LABEL``.
         every_digit: half precision only where no printed digit changes, of intervals neither. Tables have hundreds of
             numbers for each method, and some end close to a rounding: expect float32 throughout.
         telling: told what takes long.
@@ -93,10 +93,12 @@ def _build(
 ) -> Built:
     sources = find_sources(runs, out)
     specs = {spec.key: spec for resolved in sources.suites.values() for spec in resolved.cells}
-    names = {key: (spec.method.label, f"{spec.dataset}/{spec.method.label}") for key, spec in specs.items()}
+    names = {
+        key: (spec.method.label, spec.dataset, f"{spec.dataset}/{spec.method.label}") for key, spec in specs.items()
+    }
     for asked in rows_only:
-        if asked not in (known := {name for both in names.values() for name in both}):
-            raise RunError(f"no method {asked!r} among the cells; {nearest(asked, known)}")
+        if asked not in (known := {name for each in names.values() for name in each}):
+            raise RunError(f"no method or data set {asked!r} among the cells; {nearest(asked, known)}")
     kept = {key: read_cell(out, spec) for key, spec in specs.items() if key not in sources.cells}
     wholes = {key: whole(cell, work, telling) for key, cell in sources.cells.items()}
     committed = {

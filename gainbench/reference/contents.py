@@ -197,7 +197,7 @@ def check_size(staging: Path, entries: Mapping[str, ReferenceCell]) -> int:
         )
         raise RunError(
             f"reference results would take {size / 1e6:.1f} MB, at most {LIMIT / 1e6:.0f} are wanted in a repository; "
-            f"leave weights out with --rows-only METHOD or DATASET/METHOD. Largest: {shown}. Nothing was changed"
+            f"leave weights out with --rows-only METHOD, DATASET or DATASET/METHOD. Largest: {shown}. Nothing changed"
         )
     return size
 

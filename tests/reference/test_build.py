@@ -208,6 +208,8 @@ def test_weights_can_be_left_out(finished, tmp_path):
         "folder/delicate": "rows",
         "folder/telea": "untrained",
     }
+    none = build_reference([finished], tmp_path / "none", rows_only=["folder"], work=tmp_path / "work")
+    assert {entry.kind for entry in none.entries.values()} == {"rows", "untrained"}
     with pytest.raises(RunError, match="did you mean 'sturdy'"):
         build_reference([finished], tmp_path / "reference", rows_only=["sturdi"], work=tmp_path / "work")
 
@@ -230,7 +232,9 @@ def test_every_digit_asks_for_more(finished, tmp_path, monkeypatch):
 def test_more_than_a_repository_should_carry_is_refused_and_changes_nothing(finished, reference, tmp_path, monkeypatch):
     out = tmp_path / "reference"
     monkeypatch.setattr(contents, "LIMIT", 1000)
-    with pytest.raises(RunError, match=r"at most 0 are wanted.*--rows-only METHOD or DATASET/METHOD. Largest: folder/"):
+    with pytest.raises(
+        RunError, match=r"at most 0 are wanted.*--rows-only METHOD, DATASET or DATASET/METHOD. Largest: folder/"
+    ):
         build_reference([finished], out)
     assert not out.exists()
 
