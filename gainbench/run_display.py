@@ -148,11 +148,12 @@ def _lively() -> bool:
 def _planned_lines(plan: "Plan", started: Sequence[CellSpec]) -> Iterator[str]:
     """Which cells are at which stage, by data set."""
     chosen = {spec.key for spec in started}
+    out = {cell.spec.key for cell in plan.left_out}  # told with the reference
     words = {"done": "done", "evaluate": "to evaluate", "resume": "to go on", "new": "to begin"}
     for dataset in plan.resolved.datasets:
         parts = []
         for stage, word in (*words.items(), ("left", "failed before, left alone")):
-            cells = [cell for cell in plan.cells if cell.spec.dataset == dataset]
+            cells = [cell for cell in plan.cells if cell.spec.dataset == dataset and cell.spec.key not in out]
             at_stage = [
                 cell.spec.method.label
                 for cell in cells

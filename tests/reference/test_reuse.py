@@ -13,6 +13,7 @@ from gainbench.run import train_cell as training_module
 from gainbench.run.plan import plan_suite
 from gainbench.run.reference import find_reference
 from gainbench.run.store import read_results
+from gainbench.run_display import _planned_lines
 from gainbench.spec import MethodSpec
 
 
@@ -120,6 +121,7 @@ def test_only_runs_what_the_reference_has_and_adds_its_other_seeds(run, referenc
     assert [status.state for status in ran.statuses] == ["done", "done", "pending", "done", "done"]
     assert ran.unfinished == []
     assert ran.plan.reference_sentences()[-1] == "reference: not trained, as there is none of them: folder delicate"
+    assert "left alone" not in " ".join(_planned_lines(ran.plan, ran.started))
     # What is there by the command line alone is what was asked for.
     plain = run(tmp_path / "runs", reference="only", reference_dir=copied, seeds=[0])
     assert {cell.spec.seed for cell in plain.plan.cells} == {0}
