@@ -44,6 +44,8 @@ def planned(cells, root, done=()):
         root=root,
         resolved=resolved,
         cells=[SimpleNamespace(spec=spec, stage=stage) for spec, stage in zip(cells, stages, strict=True)],
+        left_out=[],
+        reference_sentences=list,
         counts=lambda: Counter(stages),
     )
 
