@@ -242,6 +242,10 @@ def test_derivatives_of_a_tiny_network_are_right():
     network = GAINNetwork(base=1, size=32, priority=Priority(delta=0.0)).double()
     I, known, grad_0, M_0 = (x[:1, :, :8, :8].double() for x in inputs(32))  # noqa: E741
     known[..., 3:5, 2:7] = 0
+    # Inside the clip: outside, its gradient is not that of its values.
+    with torch.no_grad():
+        network.decoder.to_image.weight.mul_(0.1)
+        assert network(I, known, grad_0, M_0)[0].abs().max() < 0.99
     parameters = [network.content.encoder[0].weight_IG, network.structure.dilated[5].weight_G]
 
     def outputs(I, *weights):  # noqa: E741
