@@ -6,8 +6,7 @@ SHORT_TRAINING = 50_000
 """Iterations under which published rates, made for a million, are raised."""
 
 SHORT_FACTOR = 10
-"""By how much: GAIN's factor. Each method was tried at 4, 10 and 20 times its published rate on validation holes; the
-table stands in the README beside this file."""
+"""By how much. What was tried on validation holes, and what it gave, stands in the README beside this file."""
 
 
 def equal_macs_width(scale: Scale, *, published: int, per_gain_base: float, multiple: int = 4) -> int:

@@ -52,7 +52,12 @@ READINGS: tuple[Reading, ...] = (
         "priority_gradient = grad: grad_i, averaged over the known part of the block's window",
         ("priority_gradient",),
     ),
-    Reading("weighting of l1", "plain mean over all pixels", "hole_weight = 6", ("hole_weight",)),
+    Reading(
+        "weighting of l1",
+        "plain mean over all pixels; where I* is clipped, gradients that lead back into [-1, 1] pass",
+        "hole_weight = 6",
+        ("hole_weight",),
+    ),
     Reading(
         "adversarial weight",
         ".1 beside l1 at 1, for image and gradient alike; the pilot on validation holes stands in `GAIN`'s docstring",

@@ -21,8 +21,9 @@ from filelock import FileLock, Timeout
 
 from gainbench.atomic import atomic_path, write_json
 from gainbench.data import Dataset, PictureSet
-from gainbench.errors import RunError
+from gainbench.errors import RunError, TrainingError
 from gainbench.evaluation import Evaluation, count_cost, evaluate_method, trace_shrinkage
+from gainbench.evaluation.cost import unread_tensors
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.evaluation.shrinkage import write_shrinkage
 from gainbench.masks import MaskProtocol
@@ -127,11 +128,15 @@ def build_trained(spec: CellSpec, weights: Path) -> Inpainter:
 
     Raises:
         RunError: the method or its plugin is not what the cell was planned with.
-        TrainingError: weights that are damaged or do not fit.
+        TrainingError: weights that are damaged or do not fit, or lack some that completing a picture uses.
     """
     method = planned_method(spec)
     if isinstance(method, TrainableInpainter):
-        load_weights(method, weights)
+        left_out = load_weights(method, weights)
+        # A file may leave out what only training uses; first weights must never stand for trained ones.
+        used = sorted(left_out - unread_tensors(method, spec.scale.size)) if left_out else []
+        if used:
+            raise TrainingError(f"{weights} leaves out weights that completing a picture uses: {', '.join(used[:3])}")
     return method
 
 

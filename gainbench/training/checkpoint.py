@@ -31,11 +31,14 @@ def save_weights(module: nn.Module, path: Path) -> None:
         save_file(state, temporary)
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(module: nn.Module, path: Path) -> set[str]:
     """Read a module's state from safetensors.
 
     Half precision is widened to float32, which every half-precision number is in, where the module has float32.
-    Tensors that the file's own metadata names as left out, as what only training uses, stay as they are.
+    Tensors that the file's own metadata names as left out stay as they are.
+
+    Returns:
+        Their names. Whether the module can do without them is for the caller to see.
 
     Raises:
         TrainingError: a file that is cut short or not safetensors, or weights that belong to another network.
@@ -67,6 +70,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
             f"{len(foreign)} foreign {foreign[:3]}, {len(unlike)} of another shape or type {unlike[:3]}"
         )
     module.load_state_dict(own | state)
+    return left_out & own.keys() - state.keys()
 
 
 def _widened(tensor: Tensor, own: Tensor | None) -> Tensor:

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from gainbench import spec
 from gainbench.reference.build import build_reference
@@ -21,17 +19,6 @@ PLUGIN = Path(__file__).parent.parent / "plugins" / "halves.py"
 @pytest.fixture(scope="session")
 def plugin() -> Path:
     return PLUGIN
-
-
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fifteen smooth pictures of 64 px: ten and some to train on, three to test."""
-    folder = tmp_path_factory.mktemp("pictures")
-    generator = np.random.default_rng(7)
-    for number in range(15):
-        coarse = Image.fromarray(generator.integers(0, 256, (5, 5, 3), dtype=np.uint8))
-        coarse.resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number:02d}.png")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +37,7 @@ def suite() -> Suite:
 
 
 @pytest.fixture(scope="session")
-def world(suite, tmp_path_factory):
+def world(suite, apart, tmp_path_factory):
     """A context in which the little suite is one that the package has, nothing is fetched, and caches are the test's.
 
     Not a fixture that lasts for the session: other tests must find the package as it is.
@@ -61,12 +48,8 @@ def world(suite, tmp_path_factory):
 
     @contextmanager
     def entered() -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patched:
+        with apart(), pytest.MonkeyPatch.context() as patched:
             patched.setattr(spec, "SUITES", folder)
-            patched.setenv("GAINBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-            patched.setenv("GAINBENCH_OFFLINE", "1")
-            patched.delenv("GAINBENCH_ASSETS", raising=False)
-            patched.delenv("GAINBENCH_FID_WEIGHTS", raising=False)
             yield
 
     return entered

@@ -1,11 +1,10 @@
 """A data set, a suite and methods small enough to run whole grids in tests."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from gainbench.spec import MaskSpec, MethodSpec, Suite
 
@@ -13,30 +12,15 @@ PLUGIN = Path(__file__).parent.parent / "plugins" / "troublesome.py"
 
 
 @pytest.fixture(scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is remembered of the test's pictures stays out of the user's cache; nothing is fetched."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("GAINBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        environment.setenv("GAINBENCH_OFFLINE", "1")
-        environment.delenv("GAINBENCH_ASSETS", raising=False)
-        environment.delenv("GAINBENCH_FID_WEIGHTS", raising=False)
+def own_cache(apart: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """The module's tests remember nothing in the user's cache, and fetch nothing."""
+    with apart():
         yield
 
 
 @pytest.fixture(scope="session")
 def plugin() -> Path:
     return PLUGIN
-
-
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fifteen smooth pictures of 64 px: ten and some to train on, three to test."""
-    folder = tmp_path_factory.mktemp("pictures")
-    generator = np.random.default_rng(7)
-    for number in range(15):
-        coarse = Image.fromarray(generator.integers(0, 256, (5, 5, 3), dtype=np.uint8))
-        coarse.resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number:02d}.png")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,15 @@
 """A finished cell opened again: its weights, and pictures that its training never saw."""
 
+import json
 import shutil
 
 import pytest
 import torch
 from gainbench_baselines.edge_report import edge_report, main
+from safetensors.torch import load_file, save_file
 
 from gainbench import open_cell
-from gainbench.errors import MethodError, RunError
+from gainbench.errors import MethodError, RunError, TrainingError
 from gainbench.run.cell import build_trained
 from gainbench.run.grid import run_suite
 from gainbench.run.store import read_results
@@ -34,6 +36,21 @@ def test_the_method_comes_with_its_weights(cells):
     assert opened.spec == cells["edge_canny"].spec
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert not opened.method.training
+
+
+def test_weights_that_completing_uses_cannot_be_left_out(cells, tmp_path):
+    spec, path = cells["edge_canny"].spec, tmp_path / "weights.safetensors"
+    state = load_file(cells["edge_canny"].folder / "weights.safetensors")
+    idle = [name for name in state if name.startswith(("D1.", "D2."))]
+    used = "G2.layers.1.weight"
+    for names, refused in ((idle, False), ([*idle, used], True)):
+        kept = {name: tensor for name, tensor in state.items() if name not in names}
+        save_file(kept, path, {"left_out": json.dumps(names)})
+        if refused:
+            with pytest.raises(TrainingError, match=f"leaves out weights that completing a picture uses: {used}$"):
+                build_trained(spec, path)
+        else:
+            build_trained(spec, path)
 
 
 def test_held_out_pictures_are_the_splits_with_every_hole(cells, pictures):
