@@ -328,16 +328,25 @@ class EdgeConnect(TrainableInpainter):
         p = self.params
         painted, edges = self._paint_output(batch, joint=joint)
         scores = self.D2(torch.cat([painted, edges], 1))[-1]
+        hole = 1 - batch.known
         with torch.no_grad():
-            goal = vgg16()(batch.image, FEATURES)
-        found = vgg16()(painted, FEATURES)
+            goal, hidden_goal = _features(batch.image, hole)
+        found, hidden_found = _features(painted, hole)
         hole_share = batch.shared_mean((1 - batch.known).mean()).clamp(min=SMALLEST_HOLE)
         return {
             "l1": p.l1_weight * (painted - batch.image).abs().mean() / hole_share,
             "perceptual": p.perceptual_weight * perceptual_loss(found, goal),
-            "style": p.style_weight * style_loss(found, goal),
+            "style": p.style_weight * style_loss(hidden_found, hidden_goal),
             "adversarial": p.adversarial_weight * non_saturating_generator_loss(scores),
         }
+
+
+def _features(picture: Tensor, hole: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What VGG sees of the picture, and of its hole alone, the rest black (section 3.2: style of the hidden part)."""
+    seen = vgg16()(torch.cat([picture, picture * hole]), FEATURES, normalise=False)
+    halves = {layer: features.chunk(2) for layer, features in seen.items()}
+    whole, hidden = ({layer: half[i] for layer, half in halves.items()} for i in (0, 1))
+    return whole, hidden
 
 
 def _completed_edges(observed: Tensor, valid: Tensor, predicted: Tensor) -> Tensor:
@@ -349,7 +358,7 @@ class EdgeCanny(EdgeConnect):
     """EdgeConnect as published: binary Canny edges."""
 
     name = "edge_canny"
-    revision = 2
+    revision = 3
     Params = EdgeCannyParams
     params: EdgeCannyParams
 
@@ -362,7 +371,7 @@ class EdgeHED(EdgeConnect):
     """EdgeConnect on HED's soft edges of objects."""
 
     name = "edge_hed"
-    revision = 2
+    revision = 3
     Params = EdgeHEDParams
     params: EdgeHEDParams
 

@@ -67,7 +67,10 @@ class GatedConvParams(BaseModel):
     lr: float | None = Field(
         default=None,
         gt=0.0,
-        description="Adam, both networks; default 1e-4 (reference settings), x 10 under 50,000 iterations",
+        description="Adam, both stages; default 1e-4 (reference settings), x 10 under 50,000 iterations",
+    )
+    discriminator_lr: float = Field(
+        default=PUBLISHED_LR, gt=0.0, description="Adam, discriminator; 1e-4 (reference settings), however short"
     )
     beta1: float = Field(default=0.5, ge=0.0, lt=1.0, description="Adam (reference settings)")
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0, description="Adam (reference settings)")
@@ -166,7 +169,7 @@ class GatedConvInpainter(TrainableInpainter):
     """Free-form inpainting with gated convolutions."""
 
     name = "gated_conv"
-    revision = 2
+    revision = 3
     Params = GatedConvParams
     params: GatedConvParams
 
@@ -190,8 +193,9 @@ class GatedConvInpainter(TrainableInpainter):
         """The discriminator on the detached output, then both stages of the generator."""
         betas = (self.params.beta1, self.params.beta2)
         lr = self.params.lr or learning_rate(self.scale, published=PUBLISHED_LR)
+        judge = self.params.discriminator_lr
         return [
-            Phase("discriminator", [self.discriminator], self._discriminator_loss, lr, betas),
+            Phase("discriminator", [self.discriminator], self._discriminator_loss, judge, betas),
             Phase("generator", [self.network], self._generator_loss, lr, betas),
         ]
 

@@ -63,12 +63,14 @@ class VGG16Features:
             ]
         }
 
-    def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    def __call__(self, image: Tensor, layers: Sequence[str], *, normalise: bool = True) -> dict[str, Tensor]:
         """The activations of ``layers``; nothing behind the last of them is computed.
 
         Args:
             image: (B, 3, H, W), RGB in [0, 1].
             layers: names such as ``relu1_2`` (after the second convolution of the first block) or ``pool1``.
+            normalise: to ImageNet's statistics first. Without, features are about a quarter as large; it is for losses
+                whose published weights belong to such features.
 
         Returns:
             layer -> (B, C, H', W'), H' = H / 2**(poolings before the layer), rounded down.
@@ -80,7 +82,7 @@ class VGG16Features:
             raise ValueError(f"VGG-16 has no layer {unknown[0]!r}; its layers are {', '.join(_LAYERS)}")
         last = max(map(_LAYERS.index, layers), default=-1)
         convolutions = iter(self._on(image.device))
-        x = imagenet_normalised(image)
+        x = imagenet_normalised(image) if normalise else image
         found = {}
         for layer in _LAYERS[: last + 1]:
             if layer.startswith("pool"):

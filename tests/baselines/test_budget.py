@@ -17,7 +17,7 @@ def test_the_width_is_never_zero() -> None:
     assert equal_macs_width(scales()["tiny"], published=64, per_gain_base=0.01) == 4
 
 
-def test_short_trainings_learn_four_times_as_fast_as_published_ones() -> None:
+def test_short_trainings_learn_ten_times_as_fast_as_published_ones() -> None:
     full = scales()["full"]
     assert learning_rate(full, published=1e-4) == 1e-4
     assert learning_rate(full.model_copy(update={"iterations": 49_999}), published=1e-4) == pytest.approx(1e-3)

@@ -181,14 +181,17 @@ def test_g2s_losses_equal_a_literal_reading_of_the_paper(method: EdgeCanny, feat
         scores = method.D2(torch.cat([painted, edges], 1))[-1]
         losses = phases_of(method)["paint"].loss(batch, 0)
         layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-        found, goal = features(painted, layers), features(batch.image, layers)
+        # Pictures as they are, in [0, 1], and for style the hole alone.
+        found, goal = (features(x, layers, normalise=False) for x in (painted, batch.image))
+        hole = 1 - batch.known
+        hidden, hidden_goal = (features(x * hole, layers, normalise=False) for x in (painted, batch.image))
     hole_share = (1 - batch.known).mean()
     assert losses["l1"].item() == pytest.approx(((painted - batch.image).abs().mean() / hole_share).item(), rel=1e-4)
     perceptual = sum((found[layer] - goal[layer]).abs().mean().item() for layer in layers)
     assert losses["perceptual"].item() == pytest.approx(0.1 * perceptual, rel=1e-4)
     style = 0.0
     for layer in layers:
-        a, b = (torch.einsum("nchw,ndhw->ncd", x, x) / x[0].numel() for x in (found[layer], goal[layer]))
+        a, b = (torch.einsum("nchw,ndhw->ncd", x, x) / x[0].numel() for x in (hidden[layer], hidden_goal[layer]))
         style += (a - b).abs().mean().item()
     assert losses["style"].item() == pytest.approx(250 * style, rel=1e-3)
     assert losses["adversarial"].item() == pytest.approx(-0.1 * scores.sigmoid().log().mean().item(), rel=1e-4)

@@ -122,6 +122,11 @@ def test_losses_are_mean_absolute_errors_and_a_hinge_on_completed_pictures() -> 
     assert [(phase.lr, phase.betas) for phase in method.phases()] == [(1e-4, (0.5, 0.999))] * 2
 
 
+def test_only_the_generator_hurries_in_a_short_training() -> None:
+    method = GatedConvInpainter(GatedConvParams(base=4), SMALL.model_copy(update={"iterations": 1500}))
+    assert [phase.lr for phase in method.phases()] == pytest.approx([1e-4, 1e-3])
+
+
 def test_every_parameter_gets_a_gradient_from_its_own_phase() -> None:
     method = build().train()
     learning: set[int] = set()

@@ -45,6 +45,12 @@ def test_layers_equal_torchvision_on_normalised_pictures(reference: nn.Sequentia
         torch.testing.assert_close(found[layer], expected[layer], atol=1e-5, rtol=1e-4)
 
 
+def test_normalising_can_be_left_to_the_caller(reference: nn.Sequential) -> None:
+    image = picture(1, 3, 16, 16)
+    found = VGG16Features(weights_of(reference))(image, ("relu2_1",), normalise=False)
+    torch.testing.assert_close(found["relu2_1"], reference[:7](image), atol=1e-5, rtol=1e-4)
+
+
 def test_normalisation_has_an_inverse() -> None:
     image = picture(2, 3, 4, 4)
     torch.testing.assert_close(imagenet_denormalised(imagenet_normalised(image)), image)
