@@ -23,6 +23,7 @@ from gainbench.nn.losses import (
 from gainbench.nn.perceptual import perceptual_loss, style_loss, vgg16
 
 from .budget import equal_macs_width, learning_rate
+from .edge_start import start_linear_
 
 PUBLISHED_BASE = 64
 """Channels of the published first layer of both generators and both discriminators."""
@@ -39,7 +40,8 @@ FEATURES = tuple(f"relu{block}_1" for block in range(1, 6))
 """Layers that perceptual and style losses read (section 3.2); of VGG-16 here, of VGG-19 in the paper."""
 
 WEIGHT_STD = 0.02
-"""Initial weights of networks with instance norm (Isola et al., CVPR 2017); the paper does not say."""
+"""Initial weights, as in the reference code; the paper does not say. G2 has others, see
+``edge_start``."""
 
 SMALLEST_HOLE = 1e-3
 """Floor of the hole's share by which G2's l1 is divided."""
@@ -200,6 +202,7 @@ class EdgeConnect(TrainableInpainter):
         shape = {"base": base, "dilation": dilation}
         self.G1 = EdgeConnectGenerator(in_channels=3, out_channels=1, spectral=True, **shape)
         self.G2 = EdgeConnectGenerator(in_channels=4, out_channels=3, spectral=False, **shape)
+        start_linear_(self.G2.layers)
         self.D1 = EdgeConnectDiscriminator(in_channels=2, base=base)
         self.D2 = EdgeConnectDiscriminator(in_channels=4, base=base)
 
@@ -254,10 +257,10 @@ class EdgeConnect(TrainableInpainter):
         return phases
 
     def _predicted_edges(self, visible: Tensor, known: Tensor, observed: Tensor) -> Tensor:
-        return torch.sigmoid(self.G1(torch.cat([gray(visible), observed, 1 - known], 1)))
+        return torch.sigmoid(self.G1(torch.cat([gray(_white_hole(visible, known)), observed, 1 - known], 1)))
 
     def _painted(self, visible: Tensor, known: Tensor, edges: Tensor) -> Tensor:
-        return (torch.tanh(self.G2(torch.cat([visible * known, edges], 1))) + 1) / 2
+        return (torch.tanh(self.G2(torch.cat([_white_hole(visible, known), edges], 1))) + 1) / 2
 
     def _observed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         observed: tuple[Tensor, Tensor] = batch.once(
@@ -339,6 +342,11 @@ class EdgeConnect(TrainableInpainter):
             "style": p.style_weight * style_loss(hidden_found, hidden_goal),
             "adversarial": p.adversarial_weight * non_saturating_generator_loss(scores),
         }
+
+
+def _white_hole(visible: Tensor, known: Tensor) -> Tensor:
+    """The hole in white, as the reference code has it; in the paper's text it is black."""
+    return visible * known + (1 - known)
 
 
 def _features(picture: Tensor, hole: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -10,7 +10,9 @@ from gainbench_baselines.edge_connect import (
     EdgeConnectGenerator,
     EdgeHED,
     EdgeHEDParams,
+    ResidualBlock,
 )
+from gainbench_baselines.edge_start import start_linear_
 from torch import Tensor, nn
 
 from gainbench import Batch, Phase
@@ -89,6 +91,33 @@ def test_layers_are_the_papers() -> None:
     assert all(nn.utils.parametrize.is_parametrized(layer) for layer in judge.convolutions)
 
 
+def test_g2_starts_as_a_linear_coder() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        G2 = EdgeConnectGenerator(in_channels=4, out_channels=3, base=32, dilation=1, spectral=False)
+        smooth = nn.functional.interpolate(torch.randn(2, 4, 16, 16), scale_factor=2, mode="bilinear")
+
+        def agreement() -> float:
+            # Norms take each channel's contrast and mean, blocks add copies: what is left without both is a coder.
+            plain = nn.Sequential(
+                *(layer for layer in G2.layers if not isinstance(layer, nn.InstanceNorm2d | ResidualBlock))
+            )
+            with torch.no_grad():
+                out = plain(smooth)
+            pairs = [
+                torch.stack([a.flatten(), b.flatten()]) for a, b in zip(out.unbind(1), smooth.unbind(1), strict=False)
+            ]
+            return min(torch.corrcoef(pair)[0, 1].item() for pair in pairs)
+
+        assert agreement() < 0.5
+        start_linear_(G2.layers)
+        assert agreement() > 0.95
+        block = next(layer for layer in G2.layers if isinstance(layer, ResidualBlock))
+        x = torch.rand(1, 128, 8, 8)
+        copied = torch.corrcoef(torch.stack([block.path[1](nn.functional.pad(x, (1,) * 4)).flatten(), x.flatten()]))
+        assert copied[0, 1] > 0.5
+
+
 def test_a_score_sees_a_patch_of_70_pixels() -> None:
     judge = EdgeConnectDiscriminator(in_channels=1, base=2).eval()
     x = torch.zeros(1, 1, 160, 160, requires_grad=True)
@@ -162,7 +191,7 @@ def test_g1s_losses_equal_a_literal_reading_of_the_paper(method: EdgeCanny) -> N
     with torch.no_grad():
         gray = (batch.image * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
         observed, _ = CannyGuidance().observed(batch.visible, batch.known)
-        edges = method.G1(torch.cat([gray * batch.known, observed, 1 - batch.known], 1)).sigmoid()
+        edges = method.G1(torch.cat([gray * batch.known + (1 - batch.known), observed, 1 - batch.known], 1)).sigmoid()
         real = method.D1(torch.cat([CannyGuidance().target(batch.image), gray], 1))
         generated = method.D1(torch.cat([edges, gray], 1))
         judge, maker = phases["edge_discriminator"].loss(batch, 0), phases["edge"].loss(batch, 0)
