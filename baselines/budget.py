@@ -29,11 +29,12 @@ def equal_macs_width(scale: Scale, *, published: int, per_gain_base: float, mult
     return max(multiple * round(per_gain_base * scale.base / multiple), multiple)
 
 
-def learning_rate(scale: Scale, *, published: float) -> float:
-    """The published rate, ten times as high for trainings shorter than 50,000 iterations.
+def learning_rate(scale: Scale, *, published: float, factor: float = SHORT_FACTOR) -> float:
+    """The published rate, ``factor`` times as high for trainings shorter than 50,000 iterations.
 
     Args:
         scale: the budget.
         published: the method's rate in its paper.
+        factor: ten, unless the method cannot bear it.
     """
-    return published * (SHORT_FACTOR if scale.iterations < SHORT_TRAINING else 1)
+    return published * (factor if scale.iterations < SHORT_TRAINING else 1)
