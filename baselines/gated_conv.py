@@ -32,8 +32,8 @@ SHORT_FACTOR = 4
 """By how much a short training hurries; at ten times the rate one of 128 px diverged within its first hundred steps."""
 
 SHORT_ADVERSARIAL_WEIGHT = 0.1
-"""In a short training the discriminator tells nothing apart (its hinge loss stays at 2), and at the published weight of 1
-its slope, six times that of l1 in the holes after 1,500 iterations, paints them with coloured spots."""
+"""In a short training the discriminator tells nothing apart (its hinge loss stays at 2), and at the published weight of
+1 its slope, six times that of l1 in the holes after 1,500 iterations, paints them with coloured spots."""
 
 DISCRIMINATOR_PER_BASE = 64 / 48
 """The published discriminator begins with 64 channels where the generator begins with 48."""

@@ -127,6 +127,20 @@ def test_only_the_generator_hurries_in_a_short_training() -> None:
     assert [phase.lr for phase in method.phases()] == pytest.approx([1e-4, 4e-4])
 
 
+@pytest.mark.parametrize(
+    ("iterations", "asked", "weight"), [(1500, None, 0.1), (50_000, None, 1.0), (1500, 1.0, 1.0), (50_000, 0.0, 0.0)]
+)
+def test_the_discriminator_weighs_less_in_a_short_training(iterations: int, asked: float | None, weight: float) -> None:
+    scale = SMALL.model_copy(update={"iterations": iterations})
+    method = GatedConvInpainter(GatedConvParams(base=4, adversarial_weight=asked), scale)
+    batch = a_batch()
+    with torch.no_grad():
+        losses = method.eval().phases()[1].loss(batch, 0)
+        completed = torch.where(batch.known > 0.5, 2 * batch.image - 1, method._output(batch)[1])
+        (scores,) = method._scores(batch, completed)
+    assert float(losses.get("adversarial", 0.0)) == pytest.approx(-weight * float(scores.mean()), abs=1e-6)
+
+
 def test_every_parameter_gets_a_gradient_from_its_own_phase() -> None:
     method = build().train()
     learning: set[int] = set()
