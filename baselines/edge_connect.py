@@ -40,8 +40,7 @@ FEATURES = tuple(f"relu{block}_1" for block in range(1, 6))
 """Layers that perceptual and style losses read (section 3.2); of VGG-16 here, of VGG-19 in the paper."""
 
 WEIGHT_STD = 0.02
-"""Initial weights, as in the reference code; the paper does not say. G2 has others, see
-``edge_start``."""
+"""Initial weights, as in the reference code; the paper does not say. G2 has others, see ``edge_start``."""
 
 SMALLEST_HOLE = 1e-3
 """Floor of the hole's share by which G2's l1 is divided."""
@@ -335,7 +334,7 @@ class EdgeConnect(TrainableInpainter):
         with torch.no_grad():
             goal, hidden_goal = _features(batch.image, hole)
         found, hidden_found = _features(painted, hole)
-        hole_share = batch.shared_mean((1 - batch.known).mean()).clamp(min=SMALLEST_HOLE)
+        hole_share = batch.shared_mean(hole.mean()).clamp(min=SMALLEST_HOLE)
         return {
             "l1": p.l1_weight * (painted - batch.image).abs().mean() / hole_share,
             "perceptual": p.perceptual_weight * perceptual_loss(found, goal),
