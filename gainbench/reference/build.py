@@ -8,12 +8,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gainbench.errors import RunError
-from gainbench.reference.contents import check_size, drop_pictures, replace_files, stage_cell, stage_suite
+from gainbench.reference.contents import check_size, drop_pictures, replace_files, stage_cell, stage_kept, stage_suite
 from gainbench.reference.digits import Rounding, roundings
 from gainbench.reference.evaluated import Telling, Weighed, halved, whole
 from gainbench.reference.sources import Sources, find_sources
 from gainbench.report.analysis import Analysis
-from gainbench.run.layout import SUITE, cell_folder
+from gainbench.run.layout import SUITE
 from gainbench.run.reference import ReferenceCell, reference_cell
 from gainbench.run.store import ResolvedSuite, StoredCell, StoredResults, read_cell, results_of
 from gainbench.spec import nearest
@@ -66,6 +66,8 @@ def build_reference(
         every_digit: half precision only where no printed digit changes, of intervals neither. Tables have hundreds of
             numbers for each method, and some end close to a rounding: expect float32 throughout.
         telling: told what takes long.
+
+    Contact sheets show what the runs have samples of; those of cells that a run took from the reference count as well.
 
     Returns:
         What is there now.
@@ -124,7 +126,7 @@ def _build(
         entries[key] = stage_cell(staging, sources.cells[key], chosen, weights=key in committed, remark=remark)
     for key, cell in kept.items():
         if cell.result is not None and (entry := reference_cell(out, cell.spec)) is not None:
-            shutil.copytree(cell.folder, cell_folder(staging, cell.spec))
+            stage_kept(staging, cell, sources.pictures.get(key))
             entries[key] = entry
     folders = {key: spec.folder_name for key, spec in specs.items()}
     if not entries:

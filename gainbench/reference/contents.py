@@ -104,6 +104,21 @@ def stage_cell(staging: Path, cell: StoredCell, chosen: Weighed, *, weights: boo
     return entry
 
 
+def stage_kept(staging: Path, cell: StoredCell, samples: Path | None) -> None:
+    """Copy a cell that the reference has already.
+
+    Args:
+        staging: the results root in the making.
+        cell: of the reference.
+        samples: pictures of it that another run has, for contact sheets; they are used if they may be passed on.
+    """
+    folder = cell_folder(staging, cell.spec)
+    shutil.copytree(cell.folder, folder)
+    known = DATASETS.get(cell.spec.dataset)
+    if samples is not None and known is not None and known.publishable:
+        shutil.copytree(samples, folder / SAMPLES)
+
+
 def placeless(spec: CellSpec) -> CellSpec:
     """A cell without the folders of the machine it was run on; its key does not depend on them."""
     masks = spec.masks.model_copy(update={"path": None, "training_path": None})

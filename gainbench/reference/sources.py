@@ -7,7 +7,7 @@ from typing import Any
 
 from gainbench.errors import MethodError, RunError
 from gainbench.registry import find_method
-from gainbench.run.layout import RESULT, SPEC, SUITE, read_model
+from gainbench.run.layout import RESULT, SAMPLES, SPEC, SUITE, read_model
 from gainbench.run.plan import plan_suite
 from gainbench.run.store import ResolvedSuite, StoredCell, read_cell, read_suite, stored_suites
 from gainbench.spec import CellSpec, Suite, load_suite, suite_names
@@ -20,11 +20,13 @@ class Sources:
     Attributes:
         suites: by ``<suite>-<scale>``, with all the cells they will list, finished or not.
         cells: the finished cells of the runs by key; others of the suites are those that the reference has already.
+        pictures: by key, the samples of cells that the runs took from a reference, to lay out contact sheets anew.
         left_out: what cannot be used, one sentence each.
     """
 
     suites: dict[str, ResolvedSuite] = field(default_factory=dict)
     cells: dict[str, StoredCell] = field(default_factory=dict)
+    pictures: dict[str, Path] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -57,6 +59,8 @@ def find_sources(runs: Sequence[Path], reference: Path) -> Sources:
                 cell = read_cell(root, spec)
                 if cell.result is not None and cell.taken is None:
                     found.cells[spec.key] = cell
+                elif (samples := cell.folder / SAMPLES).is_dir():
+                    found.pictures[spec.key] = samples
             found.suites[name] = merged
             found.left_out += _replaced(done, merged)
     for name, resolved in found.suites.items():

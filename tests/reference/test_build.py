@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -152,6 +153,20 @@ def test_pictures_that_may_be_passed_on_are_those_of_contact_sheets_alone(run, t
     pictures = {path.relative_to(tmp_path / "reference").as_posix() for path in (tmp_path / "reference").rglob("*.png")}
     assert {path for path in pictures if "/plots/" not in path} == {"little-tiny/gallery/folder.png"}
     assert not list((tmp_path / "reference").rglob("samples"))
+
+
+def test_contact_sheets_show_kept_cells_of_which_the_run_has_pictures(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(DATASETS, "folder", replace(DATASETS["folder"], publishable=True))
+    first, second, reference = tmp_path / "first", tmp_path / "second", tmp_path / "reference"
+    run(first, reference="none", methods=["sturdy", "telea"])
+    build_reference([first], reference)
+    sheet = Image.open(reference / "little-tiny" / "gallery" / "folder.png").size
+    run(second, reference="use", reference_dir=reference, methods=["sturdy", "telea"])
+    run(second, reference="none", methods=["delicate"])
+    build_reference([second], reference)
+    wider = Image.open(reference / "little-tiny" / "gallery" / "folder.png").size
+    assert wider[0] > sheet[0]
+    assert not list(reference.rglob("samples"))
 
 
 def test_building_again_changes_nothing(reference, finished, tmp_path):
