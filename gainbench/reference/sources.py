@@ -50,7 +50,11 @@ def find_sources(runs: Sequence[Path], reference: Path) -> Sources:
         for name in names:
             resolved = read_suite(root, name)
             parts = [found.suites[name]] if name in found.suites else []
-            parts += [_with_cells(planned, _finished(root, planned)) for planned in _shipped(root, resolved)]
+            # A cell belongs to every suite that lists it, wherever it was computed.
+            parts += [
+                _with_cells(planned, [*_finished(reference, planned), *_finished(root, planned)])
+                for planned in _shipped(root, resolved)
+            ]
             parts.append(resolved)
             done = _done(root)
             further = _further_seeds(done, parts)

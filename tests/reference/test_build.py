@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from gainbench import spec
 from gainbench.data import DATASETS
 from gainbench.errors import RunError
 from gainbench.reference import contents, digits
@@ -167,6 +168,21 @@ def test_contact_sheets_show_kept_cells_of_which_the_run_has_pictures(run, tmp_p
     wider = Image.open(reference / "little-tiny" / "gallery" / "folder.png").size
     assert wider[0] > sheet[0]
     assert not list(reference.rglob("samples"))
+
+
+def test_a_suite_lists_the_cells_that_another_suite_has_trained(suite, run, tmp_path, monkeypatch):
+    shutil.copytree(spec.SUITES, tmp_path / "suites")
+    monkeypatch.setattr(spec, "SUITES", tmp_path / "suites")
+    smaller = suite.model_copy(update={"name": "smaller", "methods": suite.methods[:2]})
+    written = json.dumps(smaller.model_dump(mode="json", exclude_defaults=True))
+    (spec.SUITES / "smaller.yaml").write_text(written)
+    first, second, reference = tmp_path / "first", tmp_path / "second", tmp_path / "reference"
+    run(first, reference="none", methods=["sturdy"])
+    build_reference([first], reference)
+    run(second, suite=smaller, reference="none", methods=["delicate"])
+    build_reference([second], reference)
+    resolved = json.loads((reference / "smaller-tiny" / "suite.json").read_text())
+    assert [cell["method"]["name"] for cell in resolved["cells"]] == ["sturdy", "delicate"]
 
 
 def test_building_again_changes_nothing(reference, finished, tmp_path):
