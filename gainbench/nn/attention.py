@@ -44,7 +44,10 @@ def _add_shifted(out: Tensor, x: Tensor, dims: tuple[int, int], shift: int) -> N
 
 
 def _shift_sum(x: Tensor, dims: tuple[int, int], shifts: tuple[int, ...]) -> Tensor:
-    """y[i, j] = x[i, j] + sum over s = 1, -1 of x[i + s, j + s] in two dimensions, zero outside; adjoint: -s."""
+    """y[i, j] = x[i, j] + sum over s of x[i + s, j + s] in two dimensions, zero outside; adjoint: shifts negated.
+
+    Shifts are 1 or -1.
+    """
     out = torch.empty_like(x)
     # The first sum is written where a copy of x would have been: one pass over memory less.
     for dim in dims:

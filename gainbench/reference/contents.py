@@ -74,9 +74,7 @@ def stage_cell(staging: Path, cell: StoredCell, chosen: Weighed, *, weights: boo
     for source, name in ((chosen.cell.folder, SHRINKAGE), (cell.folder, TRAINING), (cell.folder, TRAINING_LOG)):
         if (source / name).is_file():
             _copy(source / name, folder / name)
-    known = DATASETS.get(cell.spec.dataset)
-    if known is not None and known.publishable and (chosen.cell.folder / SAMPLES).is_dir():
-        shutil.copytree(chosen.cell.folder / SAMPLES, folder / SAMPLES)
+    _stage_samples(chosen.cell.folder / SAMPLES, folder, cell.spec)
     content = chosen.weights.read_bytes() if weights and chosen.weights is not None else None
     if content is not None:
         write_bytes(folder / WEIGHTS, content)
@@ -114,8 +112,14 @@ def stage_kept(staging: Path, cell: StoredCell, samples: Path | None) -> None:
     """
     folder = cell_folder(staging, cell.spec)
     shutil.copytree(cell.folder, folder)
-    known = DATASETS.get(cell.spec.dataset)
-    if samples is not None and known is not None and known.publishable:
+    if samples is not None:
+        _stage_samples(samples, folder, cell.spec)
+
+
+def _stage_samples(samples: Path, folder: Path, spec: CellSpec) -> None:
+    """Copy a cell's pictures, if there are any and they may be passed on."""
+    known = DATASETS.get(spec.dataset)
+    if known is not None and known.publishable and samples.is_dir():
         shutil.copytree(samples, folder / SAMPLES)
 
 

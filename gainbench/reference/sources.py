@@ -63,7 +63,7 @@ def find_sources(runs: Sequence[Path], reference: Path) -> Sources:
                 cell = read_cell(root, spec)
                 if cell.result is not None and cell.taken is None:
                     found.cells[spec.key] = cell
-                elif (samples := cell.folder / SAMPLES).is_dir():
+                elif cell.taken is not None and (samples := cell.folder / SAMPLES).is_dir():
                     found.pictures[spec.key] = samples
             found.suites[name] = merged
             found.left_out += _replaced(done, merged)

@@ -1,6 +1,5 @@
-"""How the benchmarks of GAIN take time, and with which instructions."""
+"""How the benchmarks of GAIN take time."""
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -8,16 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-# Limits on ratios to convolutions hold for one speed of convolutions. They were set where bfloat16 is 1.4 to 1.6 times
-# as fast as float32. Matrix units (AMX) make it four times as fast and little else, so they are left out, unless
-# ONEDNN_MAX_CPU_ISA=DEFAULT asks for what the processor has. oneDNN reads this before its first operation.
-INSTRUCTIONS = os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
-
 Action = Callable[[], object]
-
-
-def pytest_report_header() -> str:
-    return f"oneDNN: instructions up to {INSTRUCTIONS} (ONEDNN_MAX_CPU_ISA)"
 
 
 @pytest.fixture

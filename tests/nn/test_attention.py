@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gainbench.nn.attention import ContextualAttention, usable_patches
+from gainbench.nn.attention import ContextualAttention, attention_weights, usable_patches
 
 
 def patch(x, y, z, size):
@@ -96,6 +96,15 @@ def test_patches_with_a_hole_pixel_are_excluded(batch):
     changed[0, :, 4, 6] += 1.0
     attention = ContextualAttention(scale=0.0)
     assert torch.equal(attention(x, known)[0], attention(changed, known)[0])
+
+
+def test_no_weight_is_a_denormal_number(batch):
+    x, known = batch
+    # Such weights slow products down on some processors. Large scores would give them: e^-87 is the last normal one.
+    weights = attention_weights(x[:, :, ::2, ::2].float(), ~usable_patches(known), scale=60.0)[:2]
+    assert (weights == 0).float().mean() > 0.1
+    assert weights[weights > 0].min() > 1e-21
+    assert (weights.sum((3, 4)) - 1).abs().max() < 1e-5
 
 
 def test_autocast_changes_no_score_and_no_derivative(batch):
