@@ -38,7 +38,7 @@ test: install ## the default tests (under five minutes on two cores)
 	$(BIN)/python -m pytest
 
 slow: install ## the slow tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 0 -m slow
 
 check: install ## formatting, lint, types and the floors of the house
 	$(BIN)/ruff format --check .
@@ -55,7 +55,7 @@ format: install ## format and mend what can be mended
 bench: export ONEDNN_MAX_CPU_ISA := $(or $(ONEDNN_MAX_CPU_ISA),AVX512_CORE_BF16)
 bench: install ## speed and memory as ratios in one run; ONEDNN_MAX_CPU_ISA=DEFAULT with matrix units (AMX), too
 	@echo "oneDNN: instructions up to $(ONEDNN_MAX_CPU_ISA)"
-	$(BIN)/python -m pytest -m benchmark tests/benchmarks
+	$(BIN)/python -m pytest -n 0 -m benchmark tests/benchmarks
 
 fuzz: install ## ten minutes of mutated input for the suite parser and the mask loader each (MINUTES=10)
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet atheris \
