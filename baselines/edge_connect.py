@@ -5,12 +5,11 @@ published system; ``edge_hed`` is the same two networks on HED's maps, so that o
 """
 
 from abc import abstractmethod
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
+from torch import Tensor
 
 from gainbench import Batch, Guidance, Phase, Scale, TrainableInpainter
 from gainbench.guidance import guidance
@@ -22,7 +21,8 @@ from gainbench.nn.losses import (
 )
 from gainbench.nn.perceptual import perceptual_loss, style_loss, vgg16
 
-from .budget import equal_macs_width, learning_rate
+from .budget import SHORT_TRAINING, equal_macs_width, learning_rate
+from .edge_networks import NORMS, EdgeConnectDiscriminator, EdgeConnectGenerator, Norm
 from .edge_start import start_linear_
 
 PUBLISHED_BASE = 64
@@ -34,13 +34,9 @@ BASE_PER_GAIN_BASE = 3.35
 PUBLISHED_LR, PUBLISHED_JOINT_LR = 1e-4, 1e-6
 PUBLISHED_SIZE = 256
 PUBLISHED_DILATION = 2
-RESIDUAL_BLOCKS = 8
 
 FEATURES = tuple(f"relu{block}_1" for block in range(1, 6))
 """Layers that perceptual and style losses read (section 3.2); of VGG-16 here, of VGG-19 in the paper."""
-
-WEIGHT_STD = 0.02
-"""Initial weights, as in the reference code; the paper does not say. G2 has others, see ``edge_start``."""
 
 SMALLEST_HOLE = 1e-3
 """Floor of the hole's share by which G2's l1 is divided."""
@@ -73,6 +69,9 @@ class EdgeConnectParams(BaseModel):
     discriminator_rate: float = Field(default=0.1, gt=0.0, description="discriminators' rate over the generators'")
     beta1: float = Field(default=0.0, ge=0.0, lt=1.0, description="Adam (section 4.2)")
     beta2: float = Field(default=0.9, ge=0.0, lt=1.0, description="Adam (section 4.2)")
+    paint_norm: Literal["instance", "batch"] | None = Field(
+        default=None, description="of G2; published: instance. Default: that, and batch under 50,000 iterations"
+    )
     edge_fraction: float = Field(
         default=0.3, gt=0.0, lt=1.0, description="share of the training for G1; the paper trains to convergence"
     )
@@ -97,95 +96,6 @@ class EdgeHEDParams(EdgeConnectParams):
     margin: int = Field(default=5, ge=0, description="pixels around the hole whose responses are dropped")
 
 
-class ResidualBlock(nn.Module):
-    """x + (3x3 dilated, norm, ReLU, 3x3, norm), all at one width."""
-
-    def __init__(self, channels: int, *, dilation: int, spectral: bool) -> None:
-        super().__init__()
-        self.path = nn.Sequential(
-            nn.ReflectionPad2d(dilation),
-            _normalised(nn.Conv2d(channels, channels, 3, dilation=dilation, bias=False), spectral=spectral),
-            nn.InstanceNorm2d(channels),
-            nn.ReLU(),
-            nn.ReflectionPad2d(1),
-            _normalised(nn.Conv2d(channels, channels, 3, bias=False), spectral=spectral),
-            nn.InstanceNorm2d(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        path: Tensor = self.path(x)
-        return x + path
-
-
-class EdgeConnectGenerator(nn.Module):
-    """Encoder, residual blocks at a quarter of the resolution, decoder (section 3, and appendix A).
-
-    Args:
-        in_channels: of the stacked inputs.
-        out_channels: 1 for edges, 3 for pictures.
-        base: channels of the first layer; twice and four times as many behind.
-        dilation: of the residual blocks' first convolutions; 2 in the paper, at 256 px.
-        spectral: spectral normalisation of all layers but the last (G1).
-    """
-
-    def __init__(self, *, in_channels: int, out_channels: int, base: int, dilation: int, spectral: bool) -> None:
-        super().__init__()
-
-        # Instance norm subtracts the mean, so a bias in front of it would do nothing.
-        def layer(convolution: nn.Module, channels: int) -> list[nn.Module]:
-            return [_normalised(convolution, spectral=spectral), nn.InstanceNorm2d(channels), nn.ReLU()]
-
-        self.layers = nn.Sequential(
-            nn.ReflectionPad2d(3),
-            *layer(nn.Conv2d(in_channels, base, 7, bias=False), base),
-            *layer(nn.Conv2d(base, 2 * base, 4, stride=2, padding=1, bias=False), 2 * base),
-            *layer(nn.Conv2d(2 * base, 4 * base, 4, stride=2, padding=1, bias=False), 4 * base),
-            *(ResidualBlock(4 * base, dilation=dilation, spectral=spectral) for _ in range(RESIDUAL_BLOCKS)),
-            *layer(nn.ConvTranspose2d(4 * base, 2 * base, 4, stride=2, padding=1, bias=False), 2 * base),
-            *layer(nn.ConvTranspose2d(2 * base, base, 4, stride=2, padding=1, bias=False), base),
-            nn.ReflectionPad2d(3),
-            _normalised(nn.Conv2d(base, out_channels, 7), spectral=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> (B, out_channels, H, W), unbounded; H and W multiples of 4."""
-        out: Tensor = self.layers(x)
-        return out
-
-
-class EdgeConnectDiscriminator(nn.Module):
-    """70x70 PatchGAN with spectral normalisation; its activations serve feature matching.
-
-    Args:
-        in_channels: of the stacked inputs.
-        base: channels of the first layer; 2, 4 and 8 times as many behind.
-    """
-
-    def __init__(self, *, in_channels: int, base: int) -> None:
-        super().__init__()
-        widths, strides = (in_channels, base, 2 * base, 4 * base, 8 * base, 1), (2, 2, 2, 1, 1)
-        self.convolutions = nn.ModuleList(
-            _normalised(nn.Conv2d(before, behind, 4, stride=stride, padding=1), spectral=True)
-            for before, behind, stride in zip(widths[:-1], widths[1:], strides, strict=True)
-        )
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, in_channels, H, W), sides at least 32, to each layer's activations; the last are the scores (logits)."""
-        activations = []
-        for convolution in self.convolutions[:-1]:
-            x = F.leaky_relu(convolution(x), 0.2)
-            activations.append(x)
-        return [*activations, self.convolutions[-1](x)]
-
-
-def _normalised(convolution: nn.Module, *, spectral: bool) -> nn.Module:
-    nn.init.normal_(convolution.weight, std=WEIGHT_STD)  # type: ignore[arg-type]
-    if convolution.bias is not None:
-        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-    return spectral_norm(convolution) if spectral else convolution
-
-
 class EdgeConnect(TrainableInpainter):
     """Both generators, both discriminators, three stages; a subclass names the detector."""
 
@@ -200,10 +110,15 @@ class EdgeConnect(TrainableInpainter):
         dilation = max(1, round(PUBLISHED_DILATION * scale.size / PUBLISHED_SIZE))
         shape = {"base": base, "dilation": dilation}
         self.G1 = EdgeConnectGenerator(in_channels=3, out_channels=1, spectral=True, **shape)
-        self.G2 = EdgeConnectGenerator(in_channels=4, out_channels=3, spectral=False, **shape)
+        self.G2 = EdgeConnectGenerator(in_channels=4, out_channels=3, spectral=False, norm=self._paint_norm(), **shape)
         start_linear_(self.G2.layers)
         self.D1 = EdgeConnectDiscriminator(in_channels=2, base=base)
         self.D2 = EdgeConnectDiscriminator(in_channels=4, base=base)
+
+    def _paint_norm(self) -> Norm:
+        """G2's norm: in a short training G2 cannot learn to restore the means that instance norm takes away."""
+        short = self.scale.iterations < SHORT_TRAINING
+        return NORMS[self.params.paint_norm or ("batch" if short else "instance")]
 
     @abstractmethod
     def detector(self) -> Guidance:
@@ -365,7 +280,7 @@ class EdgeCanny(EdgeConnect):
     """EdgeConnect as published: binary Canny edges."""
 
     name = "edge_canny"
-    revision = 3
+    revision = 4
     Params = EdgeCannyParams
     params: EdgeCannyParams
 
@@ -378,7 +293,7 @@ class EdgeHED(EdgeConnect):
     """EdgeConnect on HED's soft edges of objects."""
 
     name = "edge_hed"
-    revision = 3
+    revision = 4
     Params = EdgeHEDParams
     params: EdgeHEDParams
 

@@ -3,15 +3,8 @@ from itertools import pairwise
 import gainbench_baselines.edge_connect as module
 import pytest
 import torch
-from gainbench_baselines.edge_connect import (
-    EdgeCanny,
-    EdgeCannyParams,
-    EdgeConnectDiscriminator,
-    EdgeConnectGenerator,
-    EdgeHED,
-    EdgeHEDParams,
-    ResidualBlock,
-)
+from gainbench_baselines.edge_connect import EdgeCanny, EdgeCannyParams, EdgeHED, EdgeHEDParams
+from gainbench_baselines.edge_networks import EdgeConnectDiscriminator, EdgeConnectGenerator, ResidualBlock
 from gainbench_baselines.edge_start import start_linear_
 from torch import Tensor, nn
 
@@ -133,6 +126,29 @@ def test_dilations_keep_their_share_of_smaller_pictures() -> None:
         method = EdgeCanny(EdgeCannyParams(base=4), scales()[scale])
         found = [layer.dilation[0] for layer in method.G2.modules() if isinstance(layer, nn.Conv2d)]
         assert max(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("iterations", "asked", "expected"),
+    [
+        (1_000_000, None, nn.InstanceNorm2d),
+        (1500, None, nn.BatchNorm2d),
+        (1500, "instance", nn.InstanceNorm2d),
+        (1_000_000, "batch", nn.BatchNorm2d),
+    ],
+)
+def test_only_in_short_trainings_g2_has_batch_norm(iterations: int, asked: str | None, expected: type) -> None:
+    scale = SMALL.model_copy(update={"iterations": iterations})
+    method = EdgeCanny(EdgeCannyParams(base=4, paint_norm=asked), scale)
+
+    def norms(network: nn.Module) -> list[nn.Module]:
+        return [layer for layer in network.modules() if isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d)]
+
+    assert len(norms(method.G1)) == len(norms(method.G2)) == 21
+    assert all(type(norm) is nn.InstanceNorm2d for norm in norms(method.G1))
+    assert all(type(norm) is expected for norm in norms(method.G2))
+    # The published instance norm has no scale and shift either.
+    assert not any(list(norm.parameters()) for norm in norms(method.G2))
 
 
 def test_hidden_pixels_never_change_the_output(method: EdgeCanny) -> None:
