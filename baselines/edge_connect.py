@@ -108,9 +108,10 @@ class EdgeConnect(TrainableInpainter):
             scale, published=PUBLISHED_BASE, per_gain_base=BASE_PER_GAIN_BASE, multiple=2
         )
         dilation = max(1, round(PUBLISHED_DILATION * scale.size / PUBLISHED_SIZE))
-        shape = {"base": base, "dilation": dilation}
-        self.G1 = EdgeConnectGenerator(in_channels=3, out_channels=1, spectral=True, **shape)
-        self.G2 = EdgeConnectGenerator(in_channels=4, out_channels=3, spectral=False, norm=self._paint_norm(), **shape)
+        self.G1 = EdgeConnectGenerator(in_channels=3, out_channels=1, base=base, dilation=dilation, spectral=True)
+        self.G2 = EdgeConnectGenerator(
+            in_channels=4, out_channels=3, base=base, dilation=dilation, spectral=False, norm=self._paint_norm()
+        )
         start_linear_(self.G2.layers)
         self.D1 = EdgeConnectDiscriminator(in_channels=2, base=base)
         self.D2 = EdgeConnectDiscriminator(in_channels=4, base=base)
