@@ -70,7 +70,7 @@ class EdgeConnectParams(BaseModel):
     beta1: float = Field(default=0.0, ge=0.0, lt=1.0, description="Adam (section 4.2)")
     beta2: float = Field(default=0.9, ge=0.0, lt=1.0, description="Adam (section 4.2)")
     paint_norm: Literal["instance", "batch"] | None = Field(
-        default=None, description="of G2; published: instance. Default: that, and batch under 50,000 iterations"
+        default=None, description="of G2; published: instance. Default: instance, batch under 50,000 iterations"
     )
     edge_fraction: float = Field(
         default=0.3, gt=0.0, lt=1.0, description="share of the training for G1; the paper trains to convergence"

@@ -1,4 +1,4 @@
-"""What grids in tests need: pictures, and a cache of their own."""
+"""What all tests share: processes of one thread each; and for grids pictures, and a cache of their own."""
 
 import os
 from collections.abc import Callable, Generator, Iterator

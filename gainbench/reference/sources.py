@@ -47,17 +47,20 @@ def find_sources(runs: Sequence[Path], reference: Path) -> Sources:
     found = Sources(suites={name: read_suite(reference, name) for name in stored_suites(reference)})
     for run in runs:
         root, names = _suites_of(run.expanduser().resolve())
+        stored = {name: read_suite(root, name) for name in stored_suites(root)}
+        shipped = {name: [*_shipped(root, resolved)] for name, resolved in stored.items()}
+        done = _done(root)
         for name in names:
-            resolved = read_suite(root, name)
+            resolved = stored[name]
             parts = [found.suites[name]] if name in found.suites else []
             # A cell belongs to every suite that lists it, wherever it was computed.
             parts += [
                 _with_cells(planned, [*_finished(reference, planned), *_finished(root, planned)])
-                for planned in _shipped(root, resolved)
+                for planned in shipped[name]
             ]
             parts.append(resolved)
-            done = _done(root)
-            further = _further_seeds(done, parts)
+            others = [part for other in stored if other != name for part in (stored[other], *shipped[other])]
+            further = _further_seeds(done, parts, others)
             merged = _merged([*parts, _with_cells(resolved, further)])
             for spec in merged.cells:
                 cell = read_cell(root, spec)
@@ -107,9 +110,11 @@ def _done(root: Path) -> dict[str, CellSpec]:
     return {folder.relative_to(root / "cells").as_posix(): read_model(folder / SPEC, CellSpec) for folder in folders}
 
 
-def _further_seeds(done: dict[str, CellSpec], parts: Sequence[ResolvedSuite]) -> list[CellSpec]:
-    """Finished cells that differ from listed ones in their seeds alone."""
-    listed = {spec.key for part in parts for spec in part.cells}
+def _further_seeds(
+    done: dict[str, CellSpec], parts: Sequence[ResolvedSuite], others: Sequence[ResolvedSuite]
+) -> list[CellSpec]:
+    """Finished cells that differ from listed ones in their seeds alone; those that other suites list are theirs."""
+    listed = {spec.key for part in (*parts, *others) for spec in part.cells}
     alike = {_but_for_the_seed(spec) for part in parts for spec in part.cells}
     return [
         spec

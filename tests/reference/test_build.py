@@ -179,6 +179,26 @@ def test_a_suite_lists_the_cells_that_another_suite_has_trained(suite, run, refe
     assert [cell["method"]["name"] for cell in resolved["cells"]] == ["sturdy", "delicate", "enormous"]
 
 
+def test_a_further_seed_stays_with_the_suite_that_lists_it(suite, run, tmp_path, monkeypatch):
+    shutil.copytree(spec.SUITES, tmp_path / "suites")
+    monkeypatch.setattr(spec, "SUITES", tmp_path / "suites")
+    seeds = suite.model_copy(update={"name": "seeds", "methods": suite.methods[:1], "seeds": (0, 1)})
+    (spec.SUITES / "seeds.yaml").write_text(json.dumps(seeds.model_dump(mode="json", exclude_defaults=True)))
+    root, out = tmp_path / "runs", tmp_path / "reference"
+    run(root, reference="none", methods=["sturdy"])
+    run(root, suite=seeds, reference="none", methods=["sturdy"], seeds=[1])
+    build_reference([root], out, rows_only=["sturdy"])
+    listed = {
+        name: [
+            (cell["method"]["name"], cell["seed"])
+            for cell in json.loads((out / name / "suite.json").read_text())["cells"]
+        ]
+        for name in ("little-tiny", "seeds-tiny")
+    }
+    assert ("sturdy", 1) in listed["seeds-tiny"]
+    assert listed["little-tiny"] == [("sturdy", 0)]
+
+
 def test_building_again_changes_nothing(reference, finished, tmp_path):
     out = tmp_path / "reference"
     shutil.copytree(reference, out)
