@@ -86,6 +86,7 @@ class GAIBlock(nn.Module):
         if self.IG:
             self.weight_IG = nn.Parameter(torch.empty(out_grad, 2 * out_image, 3, 3))
             self.bias_IG = nn.Parameter(torch.zeros(out_grad))
+        self.plan = StepPlan(window, out_grad, self.GI, style.kernel, style.activation, priority)
         self.draw = draw
         self.reset_parameters(draw)
 
@@ -137,6 +138,4 @@ class GAIBlock(nn.Module):
             self.weight_IG if self.IG else None,
             self.bias_IG if self.IG else None,
         )
-        style = self.style
-        plan = StepPlan(self.window, self.out_grad, self.GI, style.kernel, style.activation, self.priority)
-        return gai_step(I, grad, known, weights, plan)
+        return gai_step(I, grad, known, weights, self.plan)

@@ -10,6 +10,7 @@ I' may be cut to A from the start, because E admits a position only where its wh
 reason the gradient of b_II through Grad is exactly 0.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,8 +86,9 @@ def _arithmetic(x: Tensor) -> torch.dtype:
     return x.dtype
 
 
-def _exactly(x: Tensor) -> torch.autocast:
-    return torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False)
+def _exactly(x: Tensor) -> AbstractContextManager[object]:
+    device = "cpu" if x.is_meta else x.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def _kept(x: Tensor, known: KnownMap, dtype: torch.dtype) -> Tensor:

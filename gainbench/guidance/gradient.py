@@ -161,7 +161,6 @@ def spatial_gradient(x: Tensor, kernel: Kernel = "central") -> Tensor:
     return smoothed(_CentralGradient.apply(x), kernel)
 
 
-@torch.no_grad()
 def eroded(known: Tensor, radius: int = 1) -> Tensor:
     """``known`` with its hole dilated by ``radius`` pixels (square window); outside the picture counts as known.
 

@@ -9,8 +9,7 @@ so that layers of the same window share it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +19,7 @@ EPS = 1e-6
 """Floor of sum(M) in the ratio. Sums are whole numbers, so it guards the empty window and changes no other value."""
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """A convolution's window: square kernel, stride and dilation; padded so that stride 1 keeps the map's size."""
 
     kernel: int
@@ -39,7 +37,6 @@ class Window:
         return self.kernel**2
 
 
-@torch.no_grad()
 def window_sum(M: Tensor, window: Window) -> Tensor:
     """sum(M) over each position's window; outside the picture counts as missing.
 
@@ -65,12 +62,12 @@ class KnownMap:
     """A mask, and everything that partial convolutions need from it, each computed once and never differentiated.
 
     Args:
-        M: (B, 1, H, W), 1 = known, 0 = hole.
+        M: (B, 1, H, W), 1 = known, 0 = hole; its gradient is nobody's.
         full: True if M is known to be all ones; layers then skip the work that a mask costs. M may then have B = 1.
     """
 
     def __init__(self, M: Tensor, *, full: bool = False) -> None:
-        self.M = M
+        self.M = M.detach()  # so that nothing made from it is recorded
         self.full = full
         self._sums: dict[Window, Tensor] = {}
         self._ratios: dict[tuple[Window, torch.dtype], Tensor] = {}
@@ -89,7 +86,7 @@ class KnownMap:
 
         On the meta device there is nothing to read: the general path is taken.
         """
-        if self.full or self.M.is_meta or bool((self.M == 0).any()):
+        if self.full or self.M.is_meta or not self.M.min():
             return self
         return KnownMap.all_known(self.M)
 
@@ -102,10 +99,8 @@ class KnownMap:
     def ratio(self, window: Window, dtype: torch.dtype) -> Tensor:
         """The factor window size / sum(M) where sum(M) > 0, else 0: (B, 1, H', W') in ``dtype``."""
         if (window, dtype) not in self._ratios:
-            with torch.no_grad():
-                total = self.sum(window)
-                ratio = torch.where(total > 0, window.size / total.clamp(min=EPS), 0.0)
-                self._ratios[window, dtype] = ratio.to(dtype)
+            ratio = window.size / self.sum(window).clamp(min=EPS) * self.updated(window).M
+            self._ratios[window, dtype] = ratio.to(dtype)
         return self._ratios[window, dtype]
 
     def updated(self, window: Window) -> "KnownMap":
@@ -113,8 +108,7 @@ class KnownMap:
         if self.full and window.stride == 1:
             return self
         if window not in self._updated:
-            with torch.no_grad():
-                known = (self.sum(window) > 0).to(self.M.dtype)
+            known = (self.sum(window) > 0).to(self.M.dtype)
             self._updated[window] = KnownMap(known, full=self.full)
         return self._updated[window]
 
@@ -129,8 +123,7 @@ class KnownMap:
     def derived(self, name: str, make: Callable[[Tensor], Tensor]) -> "KnownMap":
         """The mask ``make(M)``, made once for all that ask for it under the same name."""
         if name not in self._derived:
-            with torch.no_grad():
-                self._derived[name] = KnownMap(make(self.M))
+            self._derived[name] = KnownMap(make(self.M))
         return self._derived[name]
 
 

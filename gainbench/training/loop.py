@@ -96,7 +96,7 @@ def train(
     """
     devices = devices or Devices()
     phases = method.phases()
-    layout = _memory_format(device, precision)
+    layout = memory_format(device, precision)
     method.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     optimisers = {phase.name: _optimiser(phase) for phase in phases}
     if len(optimisers) != len(phases):
@@ -167,7 +167,7 @@ def _resumed(
     return state["step"], state["seconds"], state["losses"]
 
 
-def _memory_format(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.memory_format:
+def memory_format(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.memory_format:
     """Channels last, except in bfloat16 on the CPU.
 
     There oneDNN (seen with torch 2.14.1 and AMX) gets the weight gradients of dilated convolutions wrong when channels

@@ -15,6 +15,9 @@ def one_thread():
     """One thread, so that the process's processor time is what an action costs, however busy the machine is."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    # glibc keeps freed memory only up to twice the largest block that it has seen freed, and a training frees larger
+    # ones than these actions; without it they would measure how fast the system hands out pages.
+    torch.empty(30_000_000, dtype=torch.uint8)
     yield
     torch.set_num_threads(before)
 

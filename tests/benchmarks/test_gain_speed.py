@@ -15,6 +15,7 @@ from gainbench.gain.block import GAIBlock
 from gainbench.gain.priority import Priority
 from gainbench.nn.attention import ContextualAttention
 from gainbench.nn.partial_conv import KnownMap, Window
+from gainbench.training.loop import memory_format
 from gainbench.training.precision import bf16_is_fast
 
 pytestmark = pytest.mark.benchmark
@@ -23,7 +24,8 @@ LARGE = {"batch": 1, "channels": 128, "side": 64}
 SMALL = {"batch": 8, "channels": 32, "side": 16}
 
 
-FAST_BF16 = bf16_is_fast(torch.device("cpu"))
+CPU = torch.device("cpu")
+FAST_BF16 = bf16_is_fast(CPU)
 PRECISIONS = [
     "fp32",
     pytest.param("bf16", marks=pytest.mark.skipif(not FAST_BF16, reason="this CPU has no bfloat16 instructions")),
@@ -75,7 +77,8 @@ class LiteralBlock(nn.Module):
 
     def forward(self, x, grad, mask):
         c, g = x.shape[1], grad.shape[1]
-        of_image, of_grad = mask.repeat(1, c, 1, 1), mask.repeat(1, g, 1, 1)
+        layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        of_image, of_grad = (mask.expand(-1, n, -1, -1).contiguous(memory_format=layout) for n in (c, g))
         I_prime, after = self.II(x, of_image)
         grad_prime, _ = self.GG(grad, of_grad)
         I_next = I_prime + self.GI(grad, of_grad)[0]
@@ -87,8 +90,9 @@ class LiteralBlock(nn.Module):
         return F.elu(I_next), F.elu(grad_prime + self.IG(gradient, seen)[0])
 
 
-def block_case(batch, channels, side, *, priority=None, dilation=2):
-    """A block, its inputs with a hole of a quarter of the map, and output gradients."""
+def block_case(batch, channels, side, *, precision="fp32", priority=None, dilation=2):
+    """A block, its inputs with a hole of a quarter of the map, and output gradients, laid out as a training does."""
+    layout = memory_format(CPU, precision)
     torch.manual_seed(0)
     block = GAIBlock(
         in_image=channels,
@@ -97,9 +101,13 @@ def block_case(batch, channels, side, *, priority=None, dilation=2):
         out_grad=2 * channels,
         window=Window(3, dilation=dilation),
         priority=priority,
-    )
-    flows = [torch.randn(batch, width * channels, side, side, requires_grad=True) for width in (1, 2)]
-    upstream = [torch.randn(batch, width * channels, side, side) for width in (1, 2)]
+    ).to(memory_format=layout)
+
+    def noise():
+        return [torch.randn(batch, width * channels, side, side).to(memory_format=layout) for width in (1, 2)]
+
+    flows = [flow.requires_grad_() for flow in noise()]
+    upstream = noise()
     known = torch.ones(batch, 1, side, side)
     known[..., side // 4 : 3 * side // 4, side // 4 : 3 * side // 4] = 0
     return block, flows, upstream, known
@@ -108,7 +116,7 @@ def block_case(batch, channels, side, *, priority=None, dilation=2):
 def bare_convolutions(block, flows, upstream, dilation=2):
     """II, GG and GI in one, and IG: the same shapes, nothing else."""
     I, grad = flows  # noqa: E741
-    between = torch.randn(grad.shape, requires_grad=True)
+    between = torch.randn_like(grad, requires_grad=True)
     weights = [w.detach().clone().requires_grad_() for w in (block.weight_II, block.weight_G, block.weight_IG)]
     both = torch.cat([upstream[1], upstream[0]], 1)
 
@@ -125,10 +133,12 @@ def bare_convolutions(block, flows, upstream, dilation=2):
 
 
 def block_step(block, flows, upstream, known):
+    inputs = [*flows, *block.parameters()]
+
     def run():
         outputs = block(*flows, KnownMap(known).settled())[:2]
         targets = [gradient.to(outputs[0].dtype) for gradient in upstream]
-        torch.autograd.grad(outputs, [*flows, *block.parameters()], targets)
+        torch.autograd.grad(outputs, inputs, targets)
 
     return run
 
@@ -141,7 +151,7 @@ def block_step(block, flows, upstream, known):
 def test_a_block_costs_little_more_than_its_convolutions(
     shape, limit, repetitions, hole, precision, cost_ratio, record_property
 ):
-    block, flows, upstream, known = block_case(**shape)
+    block, flows, upstream, known = block_case(**shape, precision=precision)
     known = known if hole else torch.ones_like(known)
     ratio = cost_ratio(
         in_precision(precision, bare_convolutions(block, flows, upstream)),
@@ -159,13 +169,14 @@ def test_the_priority_adds_little_to_a_block(cost_ratio, record_property):
     assert ratio <= 1.25
 
 
-def literal_step(shape, flows, upstream, known):
-    literal = LiteralBlock(shape["channels"], 2)
+def literal_step(shape, precision, flows, upstream, known):
+    literal = LiteralBlock(shape["channels"], 2).to(memory_format=memory_format(CPU, precision))
+    inputs = [*flows, *literal.parameters()]
 
     def run():
         outputs = literal(*flows, known)
         targets = [gradient.to(output.dtype) for gradient, output in zip(upstream, outputs, strict=True)]
-        torch.autograd.grad(outputs, [*flows, *literal.parameters()], targets)
+        torch.autograd.grad(outputs, inputs, targets)
 
     return run
 
@@ -174,10 +185,10 @@ def test_a_block_is_faster_than_four_partial_convolutions_with_multi_channel_mas
     gains = {}
     for precision in ("fp32", "bf16") if FAST_BF16 else ("fp32",):
         for shape, repetitions in ((LARGE, 5), (SMALL, 60)):
-            block, flows, upstream, known = block_case(**shape)
+            block, flows, upstream, known = block_case(**shape, precision=precision)
             gains[f"{precision}, map of {shape['side']}"] = cost_ratio(
                 in_precision(precision, block_step(block, flows, upstream, known)),
-                in_precision(precision, literal_step(shape, flows, upstream, known)),
+                in_precision(precision, literal_step(shape, precision, flows, upstream, known)),
                 repetitions=repetitions,
             )
     record_property("ratios", gains)

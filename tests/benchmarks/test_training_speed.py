@@ -13,7 +13,7 @@ from gainbench.data import open_dataset, training_batches
 from gainbench.masks.opening import open_protocol
 from gainbench.registry import build_method
 from gainbench.spec import MaskSpec, MethodSpec, scales
-from gainbench.training.loop import train
+from gainbench.training.loop import memory_format, train
 from gainbench.training.precision import bf16_is_fast
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.assets]
@@ -30,9 +30,7 @@ def bare_iteration(method, size, batch, precision):
     interpolates in float32, the derivative with respect to the map differentiated again (the gradient penalty); on
     filled maps, to the map.
     """
-    # The layout that the loop computes in, which is the faster one in float32.
-    layout = torch.contiguous_format if precision == "bf16" else torch.channels_last
-    networks = copy.deepcopy(method).to(memory_format=layout).train()
+    networks = copy.deepcopy(method).to(memory_format=memory_format(CPU, precision)).train()
     draw = torch.Generator().manual_seed(0)
 
     def noise(*shape):
