@@ -53,7 +53,9 @@ class MaskFolder(StrictModel):
         return _native(decode_mask(mask_content(path), path, invert=self.invert), path)
 
 
-def open_folder(path: Path | None, protocol: str, *, invert: bool | None, group: Callable[[str], str]) -> MaskFolder:
+def open_folder(
+    path: Path | None, protocol: str, *, invert: bool | None, group: Callable[[str], str], flipped_with: str = ""
+) -> MaskFolder:
     """Read every PNG below a folder, or remember what the same files held before.
 
     Args:
@@ -61,6 +63,7 @@ def open_folder(path: Path | None, protocol: str, *, invert: bool | None, group:
         protocol: who asks, for messages.
         invert: see `read_mask`; the polarity check is on the median hole share.
         group: a file name's group, for `MaskFolder.groups`.
+        flipped_with: what else the suite's `invert` flips, for messages.
 
     Raises:
         MaskError: no folder, no PNG in it, a file that is not a mask, inverted polarity.
@@ -80,7 +83,8 @@ def open_folder(path: Path | None, protocol: str, *, invert: bool | None, group:
             logger.info("what %s holds is not remembered: %s", path, error)
     if invert is None:
         share = float(np.median([file.area for file in folder.files]))
-        check_polarity(share, f"{path}: the median hole share of its {len(folder.files)} masks")
+        subject = f"{path}: the median hole share of its {len(folder.files)} masks"
+        check_polarity(share, subject, flipped_with=flipped_with)
     return folder
 
 

@@ -40,16 +40,22 @@ def read_mask(path: Path, *, invert: bool | None = None) -> BoolArray:
     return hole
 
 
-def check_polarity(share: float, subject: str) -> None:
+def check_polarity(share: float, subject: str, *, flipped_with: str = "") -> None:
     """Refuse a hole share that speaks for inverted masks, naming it and the flag that flips it.
+
+    Args:
+        share: of the picture, in [0, 1].
+        subject: whose share it is.
+        flipped_with: what else the flag flips.
 
     Raises:
         MaskError: ``share`` is above .65.
     """
     if share > MAX_TYPICAL_SHARE:
+        also = f"; either holds for {flipped_with}, too" if flipped_with else ""
         raise MaskError(
             f"{subject} is {share:.2f}, above {MAX_TYPICAL_SHARE}: expected white = hole. If black is the hole, set "
-            f"{FLIP}; if white really is, set {KEEP}"
+            f"{FLIP}; if white really is, set {KEEP}{also}"
         )
 
 

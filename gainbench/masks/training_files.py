@@ -9,7 +9,7 @@ import numpy as np
 from gainbench.errors import MaskError
 from gainbench.keyed import content_hash
 from gainbench.masks.draws import Draws
-from gainbench.masks.folders import MaskFolder, file_hashes
+from gainbench.masks.folders import MaskFolder, file_hashes, open_folder
 from gainbench.masks.irregular import IrregularProtocol
 from gainbench.masks.protocols import MaskProtocol
 from gainbench.masks.reading import decode_grey, decode_mask, mask_content
@@ -44,14 +44,15 @@ class FileTraining(TrainingHoles):
     """Training holes from a folder, each file as it is.
 
     Raises:
-        MaskError: no such folder, or a file that is also a test mask.
+        MaskError: the folder is refused as one of test masks would be (see `open_folder`), or a file of it is also a
+            test mask.
     """
 
     def __init__(self, path: Path, spec: MaskSpec, test: MaskFolder) -> None:
         self._path = path
         self._seed = spec.seed
         self._invert = bool(spec.invert)
-        hashes = file_hashes(self._path, spec.protocol)
+        hashes = self._checked(spec, test)
         tested = {file.file_hash: file.name for file in test.files}
         shared = [name for name, digest in hashes.items() if digest in tested]
         if shared:
@@ -62,6 +63,13 @@ class FileTraining(TrainingHoles):
             )
         self._names = list(hashes)
         self.content = content_hash(hashes)
+
+    def _checked(self, spec: MaskSpec, test: MaskFolder) -> dict[str, str]:
+        """The hash of each file's bytes by name, sorted, of a folder that is fit to train on."""
+        folder = open_folder(
+            self._path, spec.protocol, invert=spec.invert, group=lambda _: "", flipped_with=f"the masks in {test.path}"
+        )
+        return {file.name: file.file_hash for file in folder.files}
 
     def known(self, seed: int, sample: int, size: int) -> BoolArray:
         """See `MaskProtocol.training_known`."""
@@ -83,6 +91,10 @@ class NvidiaTraining(FileTraining):
     CUT = 0.6
     DILATION = (9, 49)
     MAX_SHIFT = NATIVE_SIZE // 4
+
+    def _checked(self, spec: MaskSpec, _test: MaskFolder) -> dict[str, str]:
+        # Raw masks are grey and mostly white by right: they are judged when they are drawn.
+        return file_hashes(self._path, spec.protocol)
 
     def _hole(self, draws: Draws) -> BoolArray:
         for _ in range(100):

@@ -80,14 +80,14 @@ def test_a_mask_whose_name_is_not_text_is_refused_by_the_name(tmp_path):
         open_protocol(MaskSpec(protocol="folder", path=tmp_path, pairing="hash"))
 
 
-def test_training_masks_of_strangers_are_told_when_they_are_drawn(tmp_path):
+def test_training_masks_of_strangers_are_told_when_their_folder_is_opened(tmp_path):
     (tmp_path / "test").mkdir()
     (tmp_path / "train").mkdir()
     (tmp_path / "test" / "ok.png").write_bytes(encoded(square()))
     (tmp_path / "train" / "bomb.png").write_bytes(bomb())
     spec = MaskSpec(protocol="folder", path=tmp_path / "test", training_path=tmp_path / "train", pairing="hash")
     with pytest.raises(MaskError, match=r"bomb\.png.*bomb"):
-        open_protocol(spec).training_known(0, 0, 64)
+        open_protocol(spec)
 
 
 def decoded_or_none(content: bytes) -> np.ndarray | None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gainbench.errors import MaskError
+from gainbench.keyed import content_hash
 from gainbench.masks import file_protocols, open_protocol, statistics_table
 from gainbench.masks.irregular import draw_irregular
 from gainbench.masks.statistics import border_class
@@ -232,6 +233,39 @@ def test_training_on_the_test_files_is_refused_even_under_other_names(published:
     shutil.copy(published / "03000.png", training / "other-name.png")
     with pytest.raises(MaskError, match=r"1 of 1 masks.*other-name\.png is 03000\.png"):
         open_protocol(folder_spec(published, "hash", training_path=training))
+
+
+def test_an_inverted_training_folder_is_refused_with_the_flag_that_flips_it_and_the_test_masks(
+    published: Path, tmp_path: Path
+) -> None:
+    hole = draw_irregular(BINS[1], "clear", "training", 0)
+    save(tmp_path / "training" / "0.png", ~hole)
+    training = {"training_path": tmp_path / "training"}
+    with pytest.raises(MaskError, match=r"training: the median hole share.* is 0\.8.*invert: true.*published, too"):
+        open_protocol(folder_spec(published, "hash", **training))
+    for invert, known in ((True, ~hole), (False, hole)):
+        protocol = open_protocol(folder_spec(published, "hash", invert=invert, **training))
+        assert np.array_equal(protocol.training_known(0, 0, 512), known)
+
+
+def test_a_training_folder_with_grey_levels_is_refused_by_file_when_it_is_opened(
+    published: Path, tmp_path: Path
+) -> None:
+    save(tmp_path / "training" / "0.png", draw_irregular(BINS[1], "clear", "training", 0))
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "training" / "1.png")
+    with pytest.raises(MaskError, match=r"1\.png has 256 grey levels"):
+        open_protocol(folder_spec(published, "hash", training_path=tmp_path / "training"))
+
+
+def test_what_training_files_hold_is_told_by_the_hashes_of_their_bytes(published: Path, tmp_path: Path) -> None:
+    for index in range(2):
+        save(tmp_path / "training" / "sub" / f"{index}.png", draw_irregular(BINS[1], "clear", "training", index))
+    protocol = open_protocol(folder_spec(published, "hash", training_path=tmp_path / "training"))
+    expected = {
+        name: hashlib.blake2b((tmp_path / "training" / name).read_bytes(), digest_size=16).hexdigest()
+        for name in ("sub/0.png", "sub/1.png")
+    }
+    assert protocol.training.content == content_hash(expected)
 
 
 def test_without_training_files_training_holes_are_those_of_irregular_v1(published: Path) -> None:
