@@ -11,6 +11,9 @@ from PIL import Image, UnidentifiedImageError
 FORMATS = ("JPEG", "PNG", "PPM", "WEBP", "BMP", "TIFF", "GIF")
 """Formats that are opened at all. Others, such as EPS, would hand the file to an outside program."""
 
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+"""Endings that make a file a candidate; what it really is, its content decides."""
+
 PIXELS_LIMIT = 89_478_485
 """A header that promises more pixels is refused unread as a decompression bomb: Pillow's own threshold."""
 

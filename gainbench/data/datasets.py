@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gainbench.assets import asset_path
-from gainbench.data.listing import SUFFIXES, list_pictures
+from gainbench.data.listing import list_pictures
 from gainbench.data.manifest import Entry, Manifest
 from gainbench.data.pictures import Part, PictureSet
 from gainbench.data.reading import use_of
@@ -16,6 +16,7 @@ from gainbench.data.remembered import inspect_files
 from gainbench.data.splits import SPLITS
 from gainbench.errors import DataError
 from gainbench.keyed import keyed_fraction
+from gainbench.raster import SUFFIXES
 from gainbench.spec import Split, nearest
 
 logger = logging.getLogger(__name__)

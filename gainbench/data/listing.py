@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gainbench.errors import DataError
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
-"""Endings that make a file a candidate; what it really is, its content decides."""
+from gainbench.raster import SUFFIXES
 
 
 def list_pictures(root: Path, below: Sequence[str] = ("",)) -> tuple[list[str], list[tuple[str, str]]]:

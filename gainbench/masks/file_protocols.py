@@ -12,6 +12,7 @@ from gainbench.masks.folders import MaskFile, MaskFolder, open_folder
 from gainbench.masks.protocols import ANY_AREA, BinnedProtocol, Bounds, Hole, PlannedHole
 from gainbench.masks.statistics import in_bin
 from gainbench.masks.training_files import FileProtocol, FileTraining, NvidiaTraining
+from gainbench.raster import SUFFIXES
 from gainbench.spec import BINS, BORDERS, Border, MaskSpec, bin_label
 
 logger = logging.getLogger(__name__)
@@ -128,6 +129,10 @@ class FolderProtocol(FileProtocol):
     """The user's masks: an image gets the mask of its name, or a keyed choice among those of the suite's bins.
 
     Paired by name, a mask whose area lies in none of the suite's bins is reported under the bin 0-1.
+
+    Raises:
+        MaskError: the suite does not say how to pair, the folder is no folder of masks (see `open_folder`), or, paired
+            by name, two masks have the same name.
     """
 
     name = "folder"
@@ -141,7 +146,7 @@ class FolderProtocol(FileProtocol):
                 "suite's `masks`"
             )
         super().__init__(spec, open_folder(spec.path, self.name, invert=spec.invert, group=lambda _: ""), FileTraining)
-        self._by_name = {_stem(file.name): file for file in self.folder.files}
+        self._by_name = _files_by_name(self.folder) if spec.pairing == "name" else {}
 
     def _content(self) -> dict[str, object]:
         # By name and by hash alike, which image gets which file depends on the files' names.
@@ -202,7 +207,20 @@ class FolderProtocol(FileProtocol):
         return Hole(self.folder.read(file.name), file.name)
 
 
+def _files_by_name(folder: MaskFolder) -> dict[str, MaskFile]:
+    found: dict[str, MaskFile] = {}
+    for file in folder.files:
+        stem = _stem(file.name)
+        if stem in found:
+            raise MaskError(
+                f"{folder.path / found[stem].name} and {folder.path / file.name} have the same name; which of them is "
+                "meant? Move one away"
+            )
+        found[stem] = file
+    return found
+
+
 def _stem(name: str) -> str:
     """A name without its picture suffix; image ids may have dots of their own."""
     path = Path(name)
-    return str(path.with_suffix("")) if path.suffix.lower() in {".png", ".jpg", ".jpeg", ".bmp"} else name
+    return str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES else name

@@ -13,6 +13,7 @@ from gainbench.keyed import content_hash
 from gainbench.masks import file_protocols, open_protocol, statistics_table
 from gainbench.masks.irregular import draw_irregular
 from gainbench.masks.statistics import border_class
+from gainbench.raster import SUFFIXES
 from gainbench.spec import BINS, BORDERS, MaskSpec
 
 PER_BLOCK = 2
@@ -193,6 +194,32 @@ def test_by_name_an_image_gets_the_mask_of_its_name(drawn: dict[str, np.ndarray]
         protocol.image_holes("portrait")
     with pytest.raises(MaskError, match=r"asked for bin 0\.5-0\.6"):
         protocol.hole("face", BINS[5], "touching")
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_by_name_a_picture_of_any_format_gets_the_mask_of_its_name(
+    drawn: dict[str, np.ndarray], tmp_path: Path, suffix: str
+) -> None:
+    save(tmp_path / "masks" / "face.png", drawn["05000.png"])
+    protocol = open_protocol(folder_spec(tmp_path / "masks", "name"))
+    for image_id in (f"face{suffix}", f"face{suffix.upper()}"):
+        assert protocol.image_holes(image_id)[0].hole.mask_id == "face.png"
+    with pytest.raises(MaskError, match=r"no mask named portrait\.png"):
+        protocol.image_holes(f"portrait{suffix}")
+
+
+def test_by_name_two_masks_of_one_name_are_refused_and_by_hash_they_are_two_masks(
+    drawn: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    masks = tmp_path / "masks"
+    save(masks / "faces" / "x.PNG", drawn["04000.png"])
+    save(masks / "faces" / "x.png", drawn["04001.png"])
+    save(masks / "x.png", drawn["05000.png"])
+    with pytest.raises(MaskError, match=r"faces/x\.PNG and .*faces/x\.png have the same name"):
+        open_protocol(folder_spec(masks, "name"))
+    assert len(open_protocol(folder_spec(masks, "hash")).folder.files) == 3
+    (masks / "faces" / "x.PNG").unlink()
+    assert open_protocol(folder_spec(masks, "name")).image_holes("faces/x.jpg")[0].hole.mask_id == "faces/x.png"
 
 
 def test_by_name_a_mask_outside_of_the_suites_bins_is_reported_under_all_areas(
