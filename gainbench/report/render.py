@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -64,7 +65,11 @@ def _markdown_text(text: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """A LaTeX ``table*`` environment; needs the package booktabs."""
+    """A LaTeX ``table*`` environment; needs the package booktabs.
+
+    It is for a file in UTF-8, which LaTeX reads since 2018. Letters and digits are kept as they are: ``pdflatex`` sets
+    Latin ones, other alphabets take ``xelatex`` or ``lualatex`` and a font. Other signs beyond ASCII become ``?``.
+    """
     columns = table.columns
     lines = [
         r"\begin{table*}",
@@ -123,7 +128,9 @@ _TEX = {
 
 
 def _tex(text: str) -> str:
-    escaped = "".join(_TEX.get(letter, letter if letter.isascii() else "?") for letter in text)
+    # Composed, as names from macOS come with their accents apart, which pdflatex cannot set.
+    letters = unicodedata.normalize("NFC", text)
+    escaped = "".join(_TEX.get(letter, letter if letter.isascii() or letter.isalnum() else "?") for letter in letters)
     return re.sub(r"(^|\{\[\}|, )-(?=\d)", r"\1$-$", escaped)
 
 

@@ -3,6 +3,7 @@ import io
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def small() -> Table:
     return Table(
         name="d",
         dataset="d",
-        title="d: all",
+        title="Straßenbilder: all",
         caption=("50 % of $5 & more.",),
         columns=(Column("PSNR (dB)", "↑", "psnr_rgb"), Column("KID", "↓", "kid_mobilenetv2")),
         panels=(Panel("Holes", rows), Panel("All holes", rows)),
@@ -60,7 +61,14 @@ def test_latex_is_booktabs_with_every_special_letter_escaped(small: Table) -> No
     for line in page.splitlines():
         if r" \\" in line and "multicolumn" not in line:
             assert line.replace(r"\&", "").count("&") == 2
-    assert page.isascii()
+    assert all(letter.isascii() or letter.isalnum() for letter in page)
+
+
+def test_latex_keeps_letters_and_digits_of_any_alphabet_and_no_other_sign(small: Table) -> None:
+    assert r"\caption{Straßenbilder: all." in latex(small)
+    titles = {"Köln № 5": "Köln ? 5", "Дома·雪²": "Дома?雪²", "Ko\u0308ln": "Köln"}
+    for title, written in titles.items():
+        assert rf"\caption{{{written}." in latex(replace(small, title=title))
 
 
 def test_csv_carries_every_number_at_full_precision(three: StoredResults, analysis: Analysis) -> None:
