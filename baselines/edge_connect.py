@@ -5,10 +5,10 @@ published system; ``edge_hed`` is the same two networks on HED's maps, so that o
 """
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from gainbench import Batch, Guidance, Phase, Scale, TrainableInpainter
@@ -79,6 +79,15 @@ class EdgeConnectParams(BaseModel):
         default=0.1, ge=0.0, lt=1.0, description="share for both generators together, at the end; likewise"
     )
 
+    @model_validator(mode="after")
+    def _leaves_a_stage_to_the_picture(self) -> Self:
+        if self.edge_fraction + self.joint_fraction >= 1.0:
+            raise ValueError(
+                f"edge_fraction {self.edge_fraction:g} and joint_fraction {self.joint_fraction:g} leave nothing of the "
+                "training; expected a sum below 1, as G2 would not be trained before the joint stage otherwise"
+            )
+        return self
+
 
 class EdgeCannyParams(EdgeConnectParams):
     """Options of ``edge_canny``: the detector's are EdgeConnect's, sigma 2 at 256 px and scikit-image's thresholds."""
@@ -88,6 +97,12 @@ class EdgeCannyParams(EdgeConnectParams):
     )
     low: float = Field(default=0.1, gt=0.0, description="lower threshold of the 3x3 Sobel magnitude of gray in [0, 1]")
     high: float = Field(default=0.2, gt=0.0, description="upper threshold of the 3x3 Sobel magnitude of gray in [0, 1]")
+
+    @model_validator(mode="after")
+    def _thresholds_are_in_order(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}; expected low <= high")
+        return self
 
 
 class EdgeHEDParams(EdgeConnectParams):

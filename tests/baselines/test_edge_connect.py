@@ -6,6 +6,7 @@ import torch
 from gainbench_baselines.edge_connect import EdgeCanny, EdgeCannyParams, EdgeHED, EdgeHEDParams
 from gainbench_baselines.edge_networks import EdgeConnectDiscriminator, EdgeConnectGenerator, ResidualBlock
 from gainbench_baselines.edge_start import start_linear_
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from gainbench import Batch, Phase
@@ -274,3 +275,26 @@ def test_both_systems_differ_in_the_detector_alone() -> None:
     assert hed.edges.margin == 2
     shapes = [{name: p.shape for name, p in method.named_parameters()} for method in (canny, hed)]
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize(("edge", "joint"), [(0.6, 0.5), (0.9, 0.1), (0.3, 0.7)])
+def test_stages_that_leave_nothing_to_train_g2_alone_are_refused(edge: float, joint: float) -> None:
+    for params in (EdgeCannyParams, EdgeHEDParams):
+        with pytest.raises(ValidationError, match=rf"edge_fraction {edge} and joint_fraction {joint} .*G2"):
+            params(edge_fraction=edge, joint_fraction=joint)
+
+
+def test_every_stage_has_a_window_however_little_the_others_leave() -> None:
+    method = EdgeCanny(EdgeCannyParams(base=4, edge_fraction=0.75, joint_fraction=0.2), SMALL)
+    windows = {phase.name: phase.window for phase in method.phases()}
+    assert windows["edge"] == (0.0, 0.75)
+    assert windows["paint"] == (0.75, 0.8)
+    assert windows["joint"] == (0.8, 1.0)
+
+
+def test_thresholds_in_the_wrong_order_are_refused_before_anything_is_built() -> None:
+    with pytest.raises(ValidationError, match=r"low 0\.5 .* high 0\.2"):
+        EdgeCannyParams(low=0.5)
+    with pytest.raises(ValidationError, match=r"low 0\.1 .* high 0\.05"):
+        EdgeCannyParams(high=0.05)
+    assert EdgeCannyParams(low=0.3, high=0.3).low == 0.3
