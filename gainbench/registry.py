@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import inspect
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -76,7 +77,7 @@ def plugin_hash(path: Path) -> str:
 
 
 def plugin_methods(path: Path) -> dict[str, Entry]:
-    """The methods defined in one Python file.
+    """The methods defined in one Python file; a name that two of its classes bear is listed as broken.
 
     Raises:
         MethodError: no such file, the file fails to import, or it defines no method.
@@ -84,17 +85,40 @@ def plugin_methods(path: Path) -> dict[str, Entry]:
     if not path.is_file():
         raise MethodError(f"no plugin file at {path}")
     module = _import_file(path.resolve())
-    found = {
-        candidate.name: _loaded(candidate.name, str(path), candidate)
-        for candidate in vars(module).values()
+    own = {
+        word: candidate
+        for word, candidate in vars(module).items()
         if isinstance(candidate, type)
         and issubclass(candidate, Inpainter)
         and candidate.__module__ == module.__name__
         and isinstance(getattr(candidate, "name", None), str)
     }
+    names = dict.fromkeys(candidate.name for candidate in own.values())
+    found = {name: _the_one_named(name, str(path), own) for name in names}
     if not found:
         raise MethodError(f"{path} defines no subclass of gainbench.Inpainter with a name")
     return found
+
+
+def _the_one_named(name: str, source: str, own: dict[str, type[Inpainter]]) -> Entry:
+    words: dict[type[Inpainter], str] = {}
+    for word, candidate in own.items():
+        if candidate.name == name:
+            words.setdefault(candidate, word)  # a class may go by two words of its file
+    # A base that leaves methods to its subclasses may give them their name.
+    candidates = [candidate for candidate in words if not _is_abstract(candidate)] or [*words]
+    if len(candidates) == 1:
+        return _loaded(name, source, candidates[0])
+    *first, last = (words[candidate] for candidate in candidates)
+    count = "both" if len(first) == 1 else "all"
+    problem = f"classes {', '.join(first)} and {last} are {count} named {name!r}; give each a name of its own"
+    return Entry(name, source, None, problem)
+
+
+def _is_abstract(candidate: type) -> bool:
+    # Asked of the attributes: ABC, which would keep count of them, is not demanded of a method.
+    attributes = (inspect.getattr_static(candidate, word, None) for word in dir(candidate))
+    return any(getattr(attribute, "__isabstractmethod__", False) for attribute in attributes)
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -95,6 +95,67 @@ def test_a_broken_plugin_says_why(tmp_path, source, message):
         plugin_methods(path)
 
 
+TWINS = """
+from abc import ABC, abstractmethod
+
+from gainbench import Inpainter
+from gainbench_baselines.classical import Telea
+
+
+class A(Inpainter):
+    name = "mine"
+
+
+class B(Inpainter):
+    name = "mine"
+
+
+class Other(Inpainter):
+    name = "other"
+"""
+ABSTRACT = """    name = 'mine'
+
+    @abstractmethod
+    def fill(self): ...
+
+
+class A(Base):
+    fill = print
+"""
+
+
+def test_two_classes_of_one_name_are_told_and_neither_is_taken(tmp_path):
+    path = tmp_path / "twin.py"
+    path.write_text(TWINS)
+    entries = plugin_methods(path)
+    assert {name: entry.method is not None for name, entry in entries.items()} == {"mine": False, "other": True}
+    with pytest.raises(
+        MethodError, match=r"twin\.py .*classes A and B are both named 'mine'; give each a name of its own"
+    ):
+        find_method("mine", path)
+    path.write_text(f"{TWINS}\n\nclass C(A):\n    pass\n")
+    with pytest.raises(MethodError, match="classes A, B and C are all named 'mine'"):
+        find_method("mine", path)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class A(Telea):\n    name = 'telea'\n",
+        "class A(Inpainter):\n    name = 'mine'\n\n\nAgain = A\n",
+        f"class Base(Inpainter, ABC):\n{ABSTRACT}",
+        f"class Base(Inpainter):\n{ABSTRACT}",
+    ],
+    ids=["a subclass of one that is imported", "two words for one class", "an abstract base", "abstract without ABC"],
+)
+def test_a_class_that_is_no_second_method_does_not_count_as_one(tmp_path, source):
+    path = tmp_path / "mine.py"
+    path.write_text(f"{TWINS.partition('class A')[0]}{source}")
+    (entry,) = plugin_methods(path).values()
+    assert entry.method is not None, entry.problem
+    assert entry.method.__name__ == "A"
+
+
 def test_a_missing_plugin_says_so(tmp_path):
     with pytest.raises(MethodError, match="no plugin file at"):
         plugin_methods(tmp_path / "absent.py")
