@@ -66,15 +66,23 @@ def methods_listing(entries: "Iterable[Entry]") -> Listing:
 
 
 def _default(field: Any) -> str:
-    if field.default_factory is not None:
-        return str(field.default_factory())
-    return "(required)" if field.default is PydanticUndefined else str(field.default)
+    value = _made(field)
+    return "(required)" if value is PydanticUndefined else str(value)
 
 
 def _plain(field: Any) -> Any:
     """A default as JSON has it; a text where JSON has no such value."""
-    value = field.default_factory() if field.default_factory is not None else field.default
+    value = _made(field)
     return value if value is None or isinstance(value, bool | int | float | str) else _default(field)
+
+
+def _made(field: Any) -> Any:
+    if field.default_factory is None:
+        return field.default
+    try:
+        return field.default_factory()
+    except Exception:  # noqa: BLE001 - it may want the other options, or raise anything; the other methods must go on
+        return "(computed)"
 
 
 def suites_listing() -> Listing:

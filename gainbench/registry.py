@@ -42,6 +42,11 @@ def _loaded(name: str, source: str, candidate: object) -> Entry:
     if getattr(candidate, "name", None) != name:
         found = getattr(candidate, "name", None)
         return Entry(name, source, None, f"its class says name = {found!r}, the entry point says {name!r}")
+    params, revision = (getattr(candidate, word, None) for word in ("Params", "revision"))
+    if not (isinstance(params, type) and issubclass(params, BaseModel)):
+        return Entry(name, source, None, f"its Params is {params!r}, expected a subclass of pydantic.BaseModel")
+    if not isinstance(revision, int) or isinstance(revision, bool):
+        return Entry(name, source, None, f"its revision is {revision!r}, expected a whole number such as 1")
     return Entry(name, source, candidate)
 
 
@@ -159,12 +164,17 @@ def validated_params(method: type[Inpainter], spec: MethodSpec) -> BaseModel:
     """A method's options with its defaults filled in.
 
     Raises:
-        MethodError: unknown option (the nearest valid one is named) or a value of the wrong type or range.
+        MethodError: unknown option (the nearest valid one is named), a value of the wrong type or range, or a validator
+            that raises anything else.
     """
     try:
         return method.Params(**spec.params)
     except ValidationError as error:
         raise MethodError(f"method {spec.label}: {explain(error, method.Params)}") from error
+    except Exception as error:
+        raise MethodError(
+            f"method {spec.label}: its options cannot be validated: {type(error).__name__}: {error}"
+        ) from error
 
 
 def build_method(spec: MethodSpec, scale: Scale, seed: int = 0, plugin: Path | None = None) -> Inpainter:

@@ -5,7 +5,15 @@ import torch
 
 from gainbench import registry
 from gainbench.errors import MethodError
-from gainbench.registry import build_method, find_method, installed_methods, plugin_hash, plugin_methods
+from gainbench.listings import methods_listing, methods_records
+from gainbench.registry import (
+    build_method,
+    find_method,
+    installed_methods,
+    plugin_hash,
+    plugin_methods,
+    validated_params,
+)
 from gainbench.spec import MethodSpec, Scale
 
 SCALE = Scale(name="test", size=32, base=4, batch=2, iterations=1, test_pictures=1)
@@ -154,6 +162,57 @@ def test_a_class_that_is_no_second_method_does_not_count_as_one(tmp_path, source
     (entry,) = plugin_methods(path).values()
     assert entry.method is not None, entry.problem
     assert entry.method.__name__ == "A"
+
+
+ODD = {
+    "    revision = '1.1'": "its revision is '1.1', expected a whole number",
+    "    revision = True": "its revision is True, expected a whole number",
+    "    revision = None": "its revision is None, expected a whole number",
+    "    Params = Options": "its Params is <class '.*Options'>, expected a subclass of pydantic.BaseModel",
+    "    Params = Options()": "its Params is Options.*, expected a subclass of pydantic.BaseModel",
+    "    Params = None": "its Params is None, expected a subclass of pydantic.BaseModel",
+}
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_a_method_with_odd_attributes_is_broken_and_the_others_of_its_file_are_not(tmp_path, line):
+    path = tmp_path / "odd.py"
+    path.write_text(
+        "from dataclasses import dataclass\n\nfrom gainbench import Inpainter\n\n\n@dataclass\nclass Options:\n"
+        "    level: float = 0.5\n\n\nclass Whole(Inpainter):\n    name = 'whole'\n\n\n"
+        f"class Odd(Inpainter):\n    name = 'odd'\n{line}\n"
+    )
+    entries = plugin_methods(path)
+    assert entries["whole"].method is not None
+    assert [row[0] for row in methods_listing(entries.values()).rows] == ["whole", "odd"]
+    assert [record["broken"] is None for record in methods_records(entries.values())] == [True, False]
+    with pytest.raises(MethodError, match=f"method 'odd' of .*odd.py is broken: {ODD[line]}"):
+        find_method("odd", path)
+
+
+def test_options_that_raise_are_the_methods_fault(tmp_path):
+    path = tmp_path / "plugin.py"
+    validator = "        @field_validator('level')\n        @classmethod\n        def _check(cls, level):\n"
+    path.write_text(
+        PLUGIN.replace("ConfigDict, Field", "ConfigDict, Field, field_validator").replace(
+            "le=1)\n", f"le=1)\n\n{validator}            raise RuntimeError('no level today')\n", 1
+        )
+    )
+    with pytest.raises(MethodError, match=r"method gray\[level=0.25\]: .*RuntimeError: no level today"):
+        validated_params(find_method("gray", path), MethodSpec(name="gray", params={"level": 0.25}))
+
+
+def test_defaults_that_are_made_of_other_options_or_raise_are_listed_as_such(tmp_path):
+    path = tmp_path / "plugin.py"
+    options = "        {}: float = Field(default_factory={})\n".format
+    made = options("twice", "lambda data: 2 * data['level']") + options("never", "lambda: 1 / 0")
+    path.write_text(PLUGIN.replace("le=1)\n", f"le=1)\n{made}", 1))
+    entries = plugin_methods(path).values()
+    assert [row[3].strip() for row in methods_listing(entries).rows if "(" in row[3]] == [
+        "twice=(computed)",
+        "never=(computed)",
+    ]
+    assert methods_records(entries)[0]["options"]["never"]["default"] == "(computed)"
 
 
 def test_a_missing_plugin_says_so(tmp_path):
