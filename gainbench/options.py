@@ -243,10 +243,15 @@ def provide(fid_weights: Path | None, assets_dir: Path | None) -> None:
     """Tell this process and the cells it starts where the user's own weights and photographs are.
 
     Raises:
-        AssetError: there is nothing at a path.
+        AssetError: there is nothing at a path, or the weights are others than the catalogue's.
     """
     for path, variable in ((fid_weights, "GAINBENCH_FID_WEIGHTS"), (assets_dir, "GAINBENCH_ASSETS")):
         if path is not None:
             if not path.exists():
                 raise AssetError(f"there is nothing at {path}")
+            if path is fid_weights:
+                # Cells name a metric without its weights and go on: after all trainings that would be too late.
+                from gainbench.assets import check_own_file  # noqa: PLC0415 - for this option alone: --help stays fast
+
+                check_own_file("inception-fid", path, option="--fid-weights")
             os.environ[variable] = str(path.expanduser().resolve())

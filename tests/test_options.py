@@ -1,10 +1,14 @@
 """What is typed is read as it is meant, or refused with an example."""
 
+import importlib
 import os
 from pathlib import Path
 
 import pytest
 
+from gainbench.assets import asset_path
+from gainbench.assets.cache import file_sha256
+from gainbench.assets.catalogue import find_asset
 from gainbench.errors import AssetError, SpecError
 from gainbench.options import job_count, named_paths, provide, seed_numbers, split_labels
 
@@ -39,12 +43,44 @@ def test_jobs_are_auto_or_a_number_from_one():
             job_count(text)
 
 
-def test_the_users_own_weights_are_told_to_every_cell(tmp_path, monkeypatch):
+@pytest.fixture
+def inception(tmp_path, monkeypatch):
+    """A file that is what the catalogue has for FID; the variables are as they were after the test."""
     for variable in ("GAINBENCH_FID_WEIGHTS", "GAINBENCH_ASSETS"):
         monkeypatch.setenv(variable, "before")
-    (tmp_path / "inception.pth").touch()
-    provide(tmp_path / "inception.pth", None)
-    assert os.environ["GAINBENCH_FID_WEIGHTS"] == str(tmp_path / "inception.pth")
+    monkeypatch.setenv("GAINBENCH_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "inception.pth"
+    path.write_bytes(b"weights")
+    asset = find_asset("inception-fid").model_copy(update={"files": {"net.pth": file_sha256(path)}})
+    # The package re-exports a function under the module's name, so the module is asked for as such.
+    shown = importlib.import_module("gainbench.assets.catalogue")
+    monkeypatch.setattr(shown, "catalogue", lambda: {asset.name: asset})
+    return path
+
+
+def test_the_users_own_weights_are_told_to_every_cell(tmp_path, inception):
+    provide(inception, None)
+    assert os.environ["GAINBENCH_FID_WEIGHTS"] == str(inception)
     assert os.environ["GAINBENCH_ASSETS"] == "before"
     with pytest.raises(AssetError, match="nothing at"):
         provide(None, tmp_path / "elsewhere")
+
+
+def test_weights_that_are_others_are_refused_before_anything_is_trained(tmp_path, inception):
+    inception.write_bytes(b"of another network")
+    with pytest.raises(
+        AssetError, match=r"--fid-weights .*inception\.pth holds is refused: .* has sha256 \w+, expected \w+"
+    ):
+        provide(inception, None)
+    assert os.environ["GAINBENCH_FID_WEIGHTS"] == "before"
+    with pytest.raises(AssetError, match=r"--fid-weights .*no file"):
+        provide(tmp_path, None)
+
+
+def test_a_wrong_file_is_refused_though_the_cache_has_the_right_one(tmp_path, inception, monkeypatch):
+    monkeypatch.setenv("GAINBENCH_FID_WEIGHTS", str(inception))
+    monkeypatch.delenv("GAINBENCH_ASSETS")
+    assert asset_path("inception-fid", fetch=False).read_bytes() == b"weights"
+    (tmp_path / "other.pth").write_bytes(b"of another network")
+    with pytest.raises(AssetError, match=r"other\.pth holds is refused"):
+        provide(tmp_path / "other.pth", None)

@@ -2,7 +2,7 @@
 
 from gainbench.assets.cache import cache_folder
 from gainbench.assets.catalogue import Asset, catalogue
-from gainbench.assets.fetch import Fetched, Verified, asset_path, available, fetch_assets, verify_assets
+from gainbench.assets.fetch import Fetched, Verified, asset_path, available, check_own_file, fetch_assets, verify_assets
 from gainbench.assets.unpickle import load_hed_arrays, load_jax_checkpoint
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "available",
     "cache_folder",
     "catalogue",
+    "check_own_file",
     "fetch_assets",
     "load_hed_arrays",
     "load_jax_checkpoint",

@@ -131,6 +131,33 @@ def verify_assets(names: Iterable[str] | None = None) -> list[Verified]:
     return checked
 
 
+def check_own_file(name: str, path: Path, *, option: str) -> None:
+    """Compare a file that the user gives for an asset of one file with the catalogue, byte for byte.
+
+    The cache is not asked: a valid copy there is taken before the user's file is read, and would hide what that holds.
+
+    Args:
+        name: a name of the catalogue.
+        path: the file.
+        option: how the user gave it, for messages.
+
+    Raises:
+        AssetError: unknown name, no such file, one that cannot be read, or a wrong hash.
+    """
+    asset = find_asset(name)
+    if not path.is_file():
+        raise AssetError(f"{option} {path}: expected a file, and this is no file")
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        raise AssetError(f"{option} {path}: the file cannot be read: {error.strerror}") from error
+    if problem := asset.problem(dict.fromkeys(asset.files, digest)):
+        raise AssetError(
+            f"asset {asset.name}: what {option} {path} holds is refused: {problem}; give the right file, or leave "
+            "the option away"
+        )
+
+
 def _obtain(asset: Asset, *, assets_dir: Path | None, fetch: bool) -> Fetched:
     path = asset.path_in(asset_folder(asset))
     if is_stamped(asset):

@@ -128,3 +128,11 @@ def test_a_checkpoint_cut_or_damaged_anywhere_is_told_with_the_way_out(checkpoin
 def test_a_whole_checkpoint_is_taken(checkpoint):
     assert load_checkpoint(checkpoint, nn.Linear(2, 1))["step"] == 7
     assert set(load_file(checkpoint / "7.safetensors")) == {"weight", "bias"}
+
+
+def test_weights_of_another_network_for_fid_end_a_run_before_it_begins(verb, tmp_path):
+    (tmp_path / "inception.pth").write_bytes(code(tmp_path / "was-run"))
+    words = ("run", "--suite", "smoke", "--fid-weights", tmp_path / "inception.pth", "--out", tmp_path / "root")
+    verb(*words).refused("--fid-weights", "sha256")
+    assert not (tmp_path / "root").exists()
+    assert not (tmp_path / "was-run").exists()
