@@ -1,16 +1,19 @@
 """How verbs speak: tables and sentences for a person, one JSON value for a program. Loads no torch, decides nothing."""
 
+import contextlib
 import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from gainbench.standard_output import standard_output_apart
 
 if TYPE_CHECKING:
     from gainbench.run.grid import SuiteRun
@@ -48,21 +51,30 @@ def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
 out = _console()
 err = _console(stderr=True)
 
+_for_program: TextIO | None = None
+_apart = contextlib.ExitStack()
+
 
 def behave(*, quiet: bool = False, as_json: bool = False) -> None:
     """Set the manner of the verb that is about to speak; each verb that has the options calls it first.
 
+    Called without any, it ends the manner of the verb before: standard output is everybody's again.
+
     Args:
         quiet: nothing but errors, and what is wrong at the end.
-        as_json: standard output is for one JSON value; what a person reads goes to standard error.
+        as_json: standard output is for one JSON value; what a person reads, and whatever a method prints, goes to
+            standard error until the verb has ended.
     """
-    global out, err
-    out, err = _console(stderr=as_json, quiet=quiet), _console(stderr=True)
+    global out, err, _for_program
+    _apart.close()
+    apart = _apart.enter_context(standard_output_apart()) if as_json else None
+    out, err, _for_program = _console(stderr=as_json, quiet=quiet), _console(stderr=True), apart
 
 
 def tell(value: Any) -> None:
     """Print one JSON value to standard output, for a program."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    (_for_program or sys.stdout).write(text + "\n")
 
 
 def fail(message: str) -> None:

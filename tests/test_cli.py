@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -131,6 +132,16 @@ def test_lists_are_json_for_programs(words, names):
     for part, name in names.items():
         assert name in [next(iter(record.values())) for record in (told if part is None else told[part])]
     assert next(iter(names.values())) in done.stderr  # what a person reads
+
+
+def test_a_chatty_plugin_leaves_standard_output_to_the_json(tmp_path, pictures, apart):
+    plugin = Path(__file__).parent / "plugins" / "chatty.py"
+    command = [sys.executable, "-m", "gainbench", "plan", "--suite", "smoke", "--datasets", "folder", "--json"]
+    command += ["--data", f"folder={pictures}", "--plugin", str(plugin), "--methods", "chatty", "--out", str(tmp_path)]
+    with apart():
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [cell["method"] for cell in json.loads(done.stdout)["cells"]] == ["chatty"]
+    assert "chatty is loaded" in done.stderr
 
 
 def test_options_of_a_method_keep_their_type_in_json():

@@ -54,9 +54,21 @@ def test_standard_output_is_for_the_program_where_json_is_asked_for(manner, caps
     console.say("2 cells")
     console.show_report(["table"], {"report": "somewhere"})
     console.tell({"name": "é", "value": None})
+    manner()
     said = capsys.readouterr()
     assert json.loads(said.out) == {"name": "é", "value": None}
     assert [line.split() for line in said.err.splitlines()] == [["2", "cells"], ["table"], ["report", "somewhere"]]
+
+
+def test_what_is_printed_beside_the_json_goes_to_standard_error_until_the_verb_has_ended(manner, capsys):
+    manner(as_json=True)
+    print("parameters: 1")
+    console.tell([])
+    print("done")
+    manner()
+    print("afterwards")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("[]\nafterwards\n", "parameters: 1\ndone\n")
 
 
 def test_a_value_that_json_has_not_is_refused(capsys):

@@ -43,6 +43,8 @@ class Verbs(TyperGroup):
         except KeyboardInterrupt:
             console.fail(f"interrupted; what is finished is kept. To go on: {_again()}")
             raise typer.Exit(INTERRUPTED) from None
+        finally:
+            console.behave()
 
 
 app = typer.Typer(

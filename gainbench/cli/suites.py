@@ -304,13 +304,18 @@ def time_cells(
     """Time a few iterations of each listed cell, a JSON line each; `run` starts this verb before its cells."""
     import json
 
-    from gainbench.run.executors.child import end_with_parent
-    from gainbench.run.timing import time_listed
+    from gainbench.standard_output import standard_output_apart
 
-    if supervised:
-        end_with_parent()
-    for note in time_listed(specs, threads=threads, precision=precision.value):
-        typer.echo(json.dumps(note))
+    # Before anything else is imported: whatever prints when it is loaded would write between the lines.
+    with standard_output_apart() as notes:
+        from gainbench.run.executors.child import end_with_parent
+        from gainbench.run.timing import time_listed
+
+        if supervised:
+            end_with_parent()
+        for note in time_listed(specs, threads=threads, precision=precision.value):
+            notes.write(json.dumps(note) + "\n")
+            notes.flush()
 
 
 def _build_report(root: Path, suite: str | None) -> "ReportPaths":

@@ -67,7 +67,7 @@ def time_cells(
         if "next" in note:
             if telling is not None:
                 telling(note["next"])
-        else:
+        elif note.get("key") in kinds:
             paces[kinds[note["key"]]] = Pace(note["iteration"], note["rest"], "timed")
     return paces
 
@@ -102,10 +102,20 @@ def _notes(specs: Sequence[CellSpec], execution: Execution, limit: float) -> Ite
             watchdog.start()
             try:
                 for line in process.stdout or ():
-                    yield json.loads(line)
+                    if (note := _note(line)) is not None:
+                        yield note
             finally:
                 watchdog.cancel()
                 _end(process)
+
+
+def _note(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None if it is no note, or one that was cut short. A forecast is a courtesy that ends no run."""
+    try:
+        note = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return note if isinstance(note, dict) else None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
