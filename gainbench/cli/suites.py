@@ -259,6 +259,7 @@ def cell(
     precision: ArithmeticOption = Arithmetic.auto,
     checkpoint_seconds: CheckpointOption = 60.0,
     supervised: Annotated[bool, typer.Option("--supervised", help="end when standard input closes")] = False,
+    counted: Annotated[bool, typer.Option("--counted", help="the attempt is noted already")] = False,
 ) -> None:
     """Run one cell in this process; `run` starts this verb for every cell."""
     from gainbench.run.executors.child import end_with_parent, run_child
@@ -272,7 +273,7 @@ def cell(
         devices=devices,
         precision=precision.value,
         checkpoint_seconds=checkpoint_seconds,
-        counted=not supervised,
+        counted=not counted,
     )
     raise typer.Exit(0 if done else 1)
 

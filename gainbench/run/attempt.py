@@ -8,8 +8,9 @@ from pathlib import Path
 from gainbench.errors import DivergedError, GainbenchError, KilledError, NotFiniteError
 from gainbench.run.cell import run_cell
 from gainbench.run.environment import compute_device
+from gainbench.run.holding import LOCK_SECONDS, cell_held, occupied
 from gainbench.run.layout import cell_folder
-from gainbench.run.status import CellProgress, CellStatus, begin, end
+from gainbench.run.status import CellProgress, CellStatus, begin, end, unwritten
 from gainbench.spec import CellSpec, Precision
 from gainbench.training import resolve_precision
 
@@ -32,6 +33,9 @@ def attempt(
 ) -> CellStatus:
     """Run a cell and keep ``status.json``; an exception becomes the status ``failed`` or ``nan``.
 
+    A cell that another process holds, and does not leave within ``LOCK_SECONDS``, is ``failed`` in what is returned
+    alone: nothing of that process's is touched.
+
     Args:
         spec: the cell.
         root: the results root.
@@ -48,30 +52,35 @@ def attempt(
     folder = cell_folder(root, spec)
     folder.mkdir(parents=True, exist_ok=True)
     precision = resolve_precision(precision, compute_device())
-    begin(folder, pid=os.getpid(), threads=threads, devices=devices, precision=precision, counted=counted)
-    try:
-        run_cell(
-            spec,
-            root,
-            precision=precision,
-            threads=threads,
-            devices=devices,
-            checkpoint_seconds=checkpoint_seconds,
-            progress=lambda what, done, total: progress(CellProgress(what, done, total)),
-        )
-    except KeyboardInterrupt:
-        end(folder, "interrupted", cause="the run was interrupted; run again to go on")
-        raise
-    except (DivergedError, NotFiniteError) as error:
-        logger.exception("%s: not a number", spec.folder_name)
-        return end(folder, "nan", cause=_cause(error))
-    except KilledError as error:
-        logger.exception("%s: killed", spec.folder_name)
-        return end(folder, "killed", cause=_cause(error), signal=error.signal)
-    except (Exception, SystemExit) as error:
-        logger.exception("%s: failed", spec.folder_name)
-        return end(folder, "failed", cause=_cause(error))
-    return end(folder, "done")
+    # From its first note to its last the cell is this process's, so that no other's status is ever overwritten.
+    with cell_held(folder, LOCK_SECONDS) as ours:
+        if not ours:
+            logger.error("%s: %s", spec.folder_name, occupied(folder))
+            return unwritten(folder, "failed", cause=occupied(folder))
+        begin(folder, pid=os.getpid(), threads=threads, devices=devices, precision=precision, counted=counted)
+        try:
+            run_cell(
+                spec,
+                root,
+                precision=precision,
+                threads=threads,
+                devices=devices,
+                checkpoint_seconds=checkpoint_seconds,
+                progress=lambda what, done, total: progress(CellProgress(what, done, total)),
+            )
+        except KeyboardInterrupt:
+            end(folder, "interrupted", cause="the run was interrupted; run again to go on")
+            raise
+        except (DivergedError, NotFiniteError) as error:
+            logger.exception("%s: not a number", spec.folder_name)
+            return end(folder, "nan", cause=_cause(error))
+        except KilledError as error:
+            logger.exception("%s: killed", spec.folder_name)
+            return end(folder, "killed", cause=_cause(error), signal=error.signal)
+        except (Exception, SystemExit) as error:
+            logger.exception("%s: failed", spec.folder_name)
+            return end(folder, "failed", cause=_cause(error))
+        return end(folder, "done")
 
 
 def _cause(error: BaseException) -> str:

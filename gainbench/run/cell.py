@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from gainbench.atomic import atomic_path, write_json
 from gainbench.data import Dataset, PictureSet
@@ -29,6 +29,7 @@ from gainbench.evaluation.shrinkage import write_shrinkage
 from gainbench.masks import MaskProtocol
 from gainbench.methods import Inpainter, TrainableInpainter
 from gainbench.run.environment import compute_device, describe_environment
+from gainbench.run.holding import LOCK_SECONDS, cell_lock, occupied
 from gainbench.run.layout import (
     FEATURES,
     PARTIAL_SAMPLES,
@@ -54,9 +55,6 @@ logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 8
 """Pictures per forward pass when evaluating: fixed, as sums in another order may differ in the last bit."""
-
-LOCK_SECONDS = 60.0
-"""How long to wait for a process that still works on the same cell; one whose run was killed leaves within seconds."""
 
 RUNTIME = "runtime_ms"
 
@@ -162,11 +160,11 @@ def _ignore(_what: str, _done: int, _total: int) -> None: ...
 
 @contextlib.contextmanager
 def _exclusively(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".lock")
+    lock = cell_lock(folder)
     try:
         lock.acquire(timeout=LOCK_SECONDS)
     except Timeout as error:
-        raise RunError(f"another process works in {folder}; wait for it to end, or end it") from error
+        raise RunError(occupied(folder)) from error
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ import psutil
 from pydantic import Field
 
 from gainbench.atomic import write_json
+from gainbench.run.holding import cell_held
 from gainbench.run.layout import LOG, PROGRESS, STATUS, read_model
 from gainbench.spec import Precision, StrictModel
 
@@ -85,7 +86,7 @@ def write_status(folder: Path, status: CellStatus) -> CellStatus:
 
 
 def begin(folder: Path, *, pid: int, threads: int, devices: int = 1, precision: Precision, counted: bool) -> CellStatus:
-    """Note that process ``pid`` works on the cell from now on.
+    """Note that process ``pid`` works on the cell from now on, unless another process holds it.
 
     Args:
         folder: the cell's.
@@ -94,46 +95,62 @@ def begin(folder: Path, *, pid: int, threads: int, devices: int = 1, precision: 
         devices: how many share it.
         precision: the arithmetic it was told to use.
         counted: whether this is a new attempt; False where another process already noted it.
+
+    Returns:
+        What is noted now: by the process that holds the cell, if that is another.
     """
-    before = read_status(folder)
-    return write_status(
-        folder,
-        CellStatus(
-            state="running",
-            attempts=before.attempts + int(counted),
-            started=time.time() if counted else before.started,
-            threads=threads,
-            devices=devices,
-            precision=precision,
-            pid=pid,
-            pid_started=psutil.Process(pid).create_time(),
-            host=socket.gethostname(),
-        ),
-    )
+    with cell_held(folder) as ours:
+        before = read_status(folder)
+        if not ours:
+            return before
+        return write_status(
+            folder,
+            CellStatus(
+                state="running",
+                attempts=before.attempts + int(counted),
+                started=time.time() if counted else before.started,
+                threads=threads,
+                devices=devices,
+                precision=precision,
+                pid=pid,
+                pid_started=psutil.Process(pid).create_time(),
+                host=socket.gethostname(),
+            ),
+        )
 
 
 def end(folder: Path, state: Ending, *, cause: str = "", signal: str | None = None) -> CellStatus:
     """Note how the attempt that was begun ended; unless it is done, the end of its log is kept with it.
 
     A status that cannot be written, as on a full disk, is returned all the same: it is what the run tells and counts.
+    So is one of a cell that another process holds, whose own status stays.
     """
-    before = read_status(folder)
-    status = CellStatus(
-        state=state,
-        cause=cause,
-        log_tail=() if state == "done" else log_tail(folder),
-        signal=signal,
-        attempts=before.attempts,
-        started=before.started,
-        seconds=round(time.time() - before.started, 3) if before.started else 0.0,
-        threads=before.threads,
-        devices=before.devices,
-        precision=before.precision,
-    )
-    try:
-        return write_status(folder, status)
-    except OSError as error:
-        return _written_where_room_is_short(folder, status, error)
+    with cell_held(folder) as ours:
+        if not ours:
+            return unwritten(folder, state, cause=cause, signal=signal)
+        before = read_status(folder)
+        status = CellStatus(
+            state=state,
+            cause=cause,
+            log_tail=() if state == "done" else log_tail(folder),
+            signal=signal,
+            attempts=before.attempts,
+            started=before.started,
+            seconds=round(time.time() - before.started, 3) if before.started else 0.0,
+            threads=before.threads,
+            devices=before.devices,
+            precision=before.precision,
+        )
+        try:
+            return write_status(folder, status)
+        except OSError as error:
+            return _written_where_room_is_short(folder, status, error)
+
+
+def unwritten(folder: Path, state: Ending, *, cause: str, signal: str | None = None) -> CellStatus:
+    """How an attempt ended at a cell that another process holds: to be told, as the folder is that one's to write."""
+    attempts = read_status(folder).attempts
+    return CellStatus(state=state, cause=cause, signal=signal, log_tail=log_tail(folder), attempts=attempts)
 
 
 def _written_where_room_is_short(folder: Path, status: CellStatus, problem: OSError) -> CellStatus:

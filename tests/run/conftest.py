@@ -1,5 +1,7 @@
 """A data set, a suite and methods small enough to run whole grids in tests."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -31,6 +33,25 @@ def half_written() -> Callable[[Path], list[Path]]:
         return [path for path in root.rglob(".*") if path.is_file() and path.suffix != ".lock" and path.name != ".lock"]
 
     return found
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[[Path], subprocess.Popen]]:
+    """Has another process hold a cell's lock until ``communicate()`` is called, or the test is over."""
+    code = "import filelock, sys\nwith filelock.FileLock(sys.argv[1]): print(flush=True); sys.stdin.read()"
+    holders: list[subprocess.Popen] = []
+
+    def held(folder: Path) -> subprocess.Popen:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-c", code, str(folder / ".lock")]
+        holders.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        holders[-1].stdout.readline()
+        return holders[-1]
+
+    yield held
+    for holder in holders:
+        if holder.poll() is None:
+            holder.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,11 @@ import psutil
 
 from gainbench.atomic import write_json
 from gainbench.run.executors import Execution, Watch, kept_settings
+from gainbench.run.holding import LEAVING_SECONDS, cell_held, occupied
 from gainbench.run.layout import LOG, PROGRESS, SPEC, cell_folder, remove_partial
 from gainbench.run.sharing import check_gpus
 from gainbench.run.signals import signals_ignored, signals_interrupt
-from gainbench.run.status import CellStatus, Ending, begin, end, read_progress, read_status
+from gainbench.run.status import CellStatus, Ending, begin, end, read_progress, read_status, unwritten
 from gainbench.spec import CellSpec
 
 logger = logging.getLogger(__name__)
@@ -110,15 +111,17 @@ class LocalExecutor:
 def _start(place: int, slot: int, spec: CellSpec, root: Path, execution: Execution) -> _Child:
     folder = cell_folder(root, spec)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / PROGRESS).unlink(missing_ok=True)
     threads, precision = kept_settings(root, spec, execution)
     write_json(folder / SPEC, spec.model_dump(mode="json"))
-    # The parent counts the attempt, so that even a process that dies at birth leaves a status.
     devices = execution.devices_per_cell
-    begin(folder, pid=os.getpid(), threads=threads, devices=devices, precision=precision, counted=True)
+    with cell_held(folder) as ours:
+        if ours:
+            (folder / PROGRESS).unlink(missing_ok=True)
+            # The parent counts the attempt, so that even a process that dies at birth leaves a status.
+            begin(folder, pid=os.getpid(), threads=threads, devices=devices, precision=precision, counted=True)
     command = [sys.executable, "-m", "gainbench", "cell", str(folder / SPEC), "--out", str(root), "--supervised"]
     command += ["--threads", str(threads), "--devices", str(devices), "--precision", precision]
-    command += ["--checkpoint-seconds", str(execution.checkpoint_seconds)]
+    command += ["--checkpoint-seconds", str(execution.checkpoint_seconds), *(["--counted"] if ours else [])]
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - this very interpreter, arguments of our own making
             command,
@@ -184,10 +187,10 @@ def _gpus(slot: int, execution: Execution) -> list[str]:
 def _concluded(child: _Child) -> CellStatus:
     """The final status of a process that ended: its own word, or what its end says."""
     _signal(child, signal.SIGKILL)  # whatever the cell started and left behind
-    _put_away(child)
+    ours = _put_away(child)
     code = child.process.returncode
     status = read_status(child.folder)
-    if status.state not in {"running", "interrupted"}:
+    if ours and status.state not in {"running", "interrupted"}:
         return status
     if child.verdict is not None:
         state, cause = child.verdict
@@ -196,6 +199,8 @@ def _concluded(child: _Child) -> CellStatus:
         name = signal.Signals(-code).name
         hint = "; if nobody did, the system may have run out of memory (try fewer --jobs)" if name == "SIGKILL" else ""
         return end(child.folder, "killed", cause=f"its process was ended by {name}{hint}", signal=name)
+    if not ours:
+        return unwritten(child.folder, "failed", cause=occupied(child.folder))
     full = "; there is no room left on its disk" if _is_full(child.folder) else ""
     return end(child.folder, "failed", cause=f"its process ended with code {code} and without a result{full}")
 
@@ -208,8 +213,7 @@ def _end_all(children: list[_Child]) -> None:
     with signals_ignored():
         _stop(children)
         for child in children:
-            _put_away(child)
-            if read_status(child.folder).state in {"running", "interrupted"}:
+            if _put_away(child) and read_status(child.folder).state in {"running", "interrupted"}:
                 end(child.folder, "interrupted", cause="the run was interrupted; run again to go on")
 
 
@@ -229,9 +233,16 @@ def _signal(child: _Child, number: signal.Signals) -> None:
         os.killpg(child.process.pid, number)
 
 
-def _put_away(child: _Child) -> None:
-    """Close the pipe of a process that is gone, and delete what it was writing when it went."""
+def _put_away(child: _Child) -> bool:
+    """Close the pipe of a process that is gone, and delete what it was writing when it went.
+
+    Returns:
+        False if another process holds the cell, such as a job of an earlier run: what is half-written is that one's.
+    """
     if child.process.stdin is not None:
         child.process.stdin.close()
-    with contextlib.suppress(OSError):
-        remove_partial(child.folder)
+    with cell_held(child.folder, LEAVING_SECONDS) as ours:
+        if ours:
+            with contextlib.suppress(OSError):
+                remove_partial(child.folder)
+    return ours

@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from gainbench.errors import GainbenchError
 from gainbench.run.executors import Execution, Watch
 from gainbench.run.executors.local import LocalExecutor
+from gainbench.run.holding import cell_held
 from gainbench.run.layout import RESULT, cell_folder
 from gainbench.run.signals import signals_ignored, signals_interrupt
 from gainbench.run.status import CellProgress, CellStatus, Ending, end, read_progress, read_status, write_status
@@ -178,7 +179,8 @@ def _concluded(one: _Sent, outcome: CellStatus | Lost) -> CellStatus:
     status = read_status(one.folder)
     if not one.begun(status):
         lost = CellStatus(state=outcome.state, cause=outcome.cause, attempts=status.attempts)
-        return write_status(one.folder, lost)
+        with cell_held(one.folder) as ours:
+            return write_status(one.folder, lost) if ours else lost
     if status.state not in {"running", "interrupted"}:
         return status
     return end(one.folder, outcome.state, cause=outcome.cause)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,9 +15,10 @@ import pytest
 
 from gainbench.atomic import write_json
 from gainbench.run.executors import Execution, kept_settings
+from gainbench.run.executors.in_process import InProcessExecutor
 from gainbench.run.executors.local import LocalExecutor, _environment, _resident_mib
 from gainbench.run.layout import cell_folder
-from gainbench.run.status import begin, end, log_tail, read_progress, read_status
+from gainbench.run.status import CellStatus, begin, end, log_tail, read_progress, read_status, write_status
 from gainbench.spec import CellSpec, MaskSpec, MethodSpec, Scale
 
 
@@ -146,6 +148,61 @@ def test_a_cell_that_began_keeps_its_threads_and_precision(spec, tmp_path):
     assert kept_settings(tmp_path, spec, now) == (3, "bf16")
     # Shared by two processes, it would take six threads.
     assert kept_settings(tmp_path, spec, replace(now, devices_per_cell=2)) == (1, "bf16")
+
+
+@pytest.fixture
+def foreign(spec, tmp_path, hold):
+    """A cell that another process works on, as a job of a run that is gone does, and what that one has written."""
+    folder = cell_folder(tmp_path, spec)
+    holder = hold(folder)
+    begin_as(holder.pid, folder)
+    (folder / "checkpoint").mkdir()
+    (folder / "samples.partial").mkdir()
+    for name in ("progress.json", ".rows.parquet.k3j2_x9a.parquet", "checkpoint/.2.pt.a1b2c3d4.pt"):
+        (folder / name).touch()
+    written = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return folder, holder, lambda: {path: path.read_bytes() for path in written if path.is_file()} == written
+
+
+def begin_as(pid, folder):
+    process = psutil.Process(pid)
+    status = CellStatus(state="running", attempts=1, pid=pid, pid_started=process.create_time(), started=time.time())
+    write_status(folder, status.model_copy(update={"host": socket.gethostname()}))
+
+
+def test_a_cell_that_another_process_holds_is_left_as_it_is(nothing_left, foreign, spec, tmp_path):
+    folder, _holder, untouched = foreign
+    (status,) = LocalExecutor().execute([spec], tmp_path, Execution(timeout=0.3), silent)
+    assert status.state == "timeout"
+    assert untouched()
+    assert (folder / "samples.partial").is_dir()
+    for told in (
+        begin(folder, pid=os.getpid(), threads=1, precision="fp32", counted=True),
+        read_status(folder),
+    ):
+        assert (told.state, told.attempts) == ("running", 1)
+    assert end(folder, "failed", cause="by a test").cause == "by a test"
+    assert untouched()
+
+
+def test_an_attempt_at_a_cell_that_another_process_keeps_fails_and_says_why(foreign, spec, tmp_path, monkeypatch):
+    folder, _holder, untouched = foreign
+    monkeypatch.setattr("gainbench.run.attempt.LOCK_SECONDS", 0.1)
+    (status,) = InProcessExecutor().execute([spec], tmp_path, Execution(), silent)
+    assert (status.state, status.attempts) == ("failed", 1)
+    assert status.cause == f"another process works in {folder}; wait for it to end, or end it"
+    assert untouched()
+
+
+def test_an_attempt_counts_once_whoever_notes_it(nothing_left, spec, tmp_path, hold):
+    # The cell's data set has no folder here, so the attempt fails as soon as it is begun.
+    folder = cell_folder(tmp_path, spec)
+    (status,) = LocalExecutor().execute([spec], tmp_path, Execution(), silent)
+    assert (status.state, status.attempts) == ("failed", 1)
+    holder = hold(folder)
+    (status,) = LocalExecutor().execute([spec], tmp_path, Execution(), lambda *_told: holder.communicate())
+    assert (status.state, status.attempts) == ("failed", 2)
+    assert read_status(folder) == status
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A run that follows cells from afar: what nodes say is believed, what they cannot say is found out."""
 
 import importlib.util
+import os
 
 import pytest
 
@@ -107,6 +108,15 @@ def test_what_an_earlier_attempt_said_is_not_taken_for_the_lost_ones_end(tmp_pat
     end(folder, "failed", cause="long ago")
     (status,), _ = followed(Nodes(lambda _order: Lost("killed", "before it began")), [spec()], tmp_path)
     assert (status.state, status.cause, status.attempts) == ("killed", "before it began", 1)
+
+
+def test_a_cell_that_was_never_begun_keeps_the_status_of_the_process_that_holds_it(tmp_path, hold):
+    folder = cell_folder(tmp_path, spec())
+    begin(folder, pid=os.getpid(), threads=1, precision="fp32", counted=True)
+    hold(folder)
+    (status,), _ = followed(Nodes(lambda _order: Lost("timeout", "its time was over")), [spec()], tmp_path)
+    assert (status.state, status.cause) == ("timeout", "its time was over")
+    assert read_status(folder).state == "running"
 
 
 def test_a_cell_that_is_done_where_this_machine_does_not_see_it_is_not_taken_for_done(tmp_path, monkeypatch):
