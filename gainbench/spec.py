@@ -3,6 +3,7 @@
 import difflib
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -44,6 +45,12 @@ SHOWN = 120
 def bin_label(bounds: tuple[float, float]) -> str:
     """The name of a hole-area bin in rows and tables, such as ``0.1-0.2``."""
     return f"{bounds[0]:g}-{bounds[1]:g}"
+
+
+def named_twice(what: str, names: Iterable[str]) -> str:
+    """Why a list is refused that names something more than once, and what to do; empty if it does not."""
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    return f"{what} named twice: {', '.join(twice)}; name each once" if twice else ""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -168,7 +175,17 @@ class MaskSpec(StrictModel):
         for low, high in bins:
             if not 0 <= low < high <= 1:
                 raise ValueError(f"[{low:g}, {high:g}] is no bin: expected shares of the picture, 0 <= low < high <= 1")
+        # By their labels, under which rows and tables keep them: more digits than those tell no two bins apart.
+        if problem := named_twice("bins", map(bin_label, bins)):
+            raise ValueError(problem)
         return bins
+
+    @field_validator("borders")
+    @classmethod
+    def _no_twins(cls, borders: tuple[Border, ...]) -> tuple[Border, ...]:
+        if problem := named_twice("borders", borders):
+            raise ValueError(problem)
+        return borders
 
 
 class Suite(StrictModel):
@@ -200,11 +217,16 @@ class Suite(StrictModel):
     @field_validator("methods")
     @classmethod
     def _no_twins(cls, methods: tuple[MethodSpec, ...]) -> tuple[MethodSpec, ...]:
-        labels = [method.label for method in methods]
-        twins = sorted({label for label in labels if labels.count(label) > 1})
-        if twins:
-            raise ValueError(f"methods named twice: {', '.join(twins)}")
+        if problem := named_twice("methods", (method.label for method in methods)):
+            raise ValueError(problem)
         return methods
+
+    @field_validator("seeds")
+    @classmethod
+    def _no_twin_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if problem := named_twice("seeds", map(str, seeds)):
+            raise ValueError(problem)
+        return seeds
 
 
 class CellSpec(StrictModel):

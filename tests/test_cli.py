@@ -91,6 +91,7 @@ def test_a_broken_plugin_is_listed_with_its_reason(tmp_path):
     ("options", "message"),
     [
         (["--seeds", "one"], "--seeds 'one'"),
+        (["--seeds", "0,0"], "seeds named twice: 0; name each once"),
         (["--data", "folder"], "NAME=PATH"),
         (["--fid-weights", "/nowhere/at/all"], "nothing at"),
     ],

@@ -88,6 +88,18 @@ def test_an_unknown_key_inside_masks_is_compared_with_the_keys_of_masks(tmp_path
     [
         ("name: x\ndatasets: []\nmethods: [gain]\nmetrics: [m]\n", "datasets"),
         ("name: x\ndatasets: [a]\nmethods: [gain, gain]\nmetrics: [m]\n", "methods named twice: gain"),
+        (
+            "name: x\ndatasets: [a]\nmethods: [gain]\nmetrics: [m]\nseeds: [1, 0, 1]\n",
+            "seeds named twice: 1; name each",
+        ),
+        (
+            "name: x\ndatasets: [a]\nmethods: [gain]\nmetrics: [m]\nmasks: {bins: [[0.1, 0.2], [0.10000001, 0.2]]}\n",
+            "masks.bins: bins named twice: 0.1-0.2",
+        ),
+        (
+            "name: x\ndatasets: [a]\nmethods: [gain]\nmetrics: [m]\nmasks: {borders: [clear, clear]}\n",
+            "masks.borders: borders named twice: clear",
+        ),
         ("name: x\ndatasets: [a]\nmethods: ['gain[x']\nmetrics: [m]\n", "is not a method"),
         ("name: x\ndatasets: [a]\nmethods: [gain]\nmetrics: [m]\niterations: -1\n", "iterations"),
         ("- a\n- b\n", "holds list"),

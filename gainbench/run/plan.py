@@ -16,7 +16,7 @@ from gainbench.registry import find_method, installed_names, plugin_hash, plugin
 from gainbench.run.planned import Plan, planned_cell
 from gainbench.run.reference import Use, find_reference, reference_cell
 from gainbench.run.store import DatasetRecord, ResolvedSuite, read_cell, read_suite, stored_suites
-from gainbench.spec import CellSpec, MethodSpec, Scale, Suite, load_suite, nearest, scales
+from gainbench.spec import CellSpec, MethodSpec, Scale, Suite, load_suite, named_twice, nearest, scales
 
 
 def plan_suite(
@@ -54,12 +54,14 @@ def plan_suite(
         reference_dir: where they lie; default the clone's ``results/reference``, if there is one.
 
     Raises:
-        SpecError: an unknown suite, scale, data set or metric; the nearest valid name is given.
+        SpecError: an unknown suite, scale, data set or metric; the nearest valid name is given. Seeds given twice.
         MethodError: an unknown or broken method, or options it does not have.
         DataError: a data set that cannot be opened.
         MaskError: a hole protocol that cannot be opened.
         RunError: results in the root, or reference results, that are damaged.
     """
+    if problem := named_twice("seeds", map(str, seeds or ())):
+        raise SpecError(problem)
     folder = find_reference(reference_dir) if reference != "none" else None
     suite = suite if isinstance(suite, Suite) else load_suite(suite)
     paths = {name: path.expanduser().resolve() for name, path in (data_paths or {}).items()}

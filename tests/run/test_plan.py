@@ -188,6 +188,7 @@ def test_auto_takes_the_gpu_scale_where_cuda_is_present_and_never_full(planned, 
             "--datasets folder,pl",
         ),
         ({"data_paths": {"folder": Path("/nowhere")}}, DataError, "/nowhere"),
+        ({"seeds": [0, 1, 0]}, SpecError, "seeds named twice: 0; name each once"),
         ({"suite": "smoek"}, SpecError, "did you mean 'smoke'"),
     ],
 )
