@@ -232,7 +232,7 @@ def _evaluate(method: Inpainter, work: _Work) -> CellResult:
         pairing_sha256=pairing.sha256,
         rows_sha256=rows_sha256(folder),
         cost=cost,
-        environment=describe_environment(device=work.device, precision=work.precision) | _training_devices(folder),
+        environment=describe_environment(device=work.device, precision=work.precision) | _trained_how(folder),
     )
     write_json(folder / RESULT, result.model_dump(mode="json"))
     return result
@@ -250,11 +250,13 @@ def _write_rows(rows: pd.DataFrame, folder: Path) -> None:
             table.to_parquet(temporary, index=False)
 
 
-def _training_devices(folder: Path) -> dict[str, int]:
-    """How many devices shared the training; nothing for a method that does not train."""
+def _trained_how(folder: Path) -> dict[str, Any]:
+    """How many devices shared the training, and its arithmetic, if noted; nothing for a method that does not train."""
     if not (folder / TRAINING).is_file():
         return {}
-    return {"training_devices": json.loads((folder / TRAINING).read_text(encoding="utf-8")).get("devices", 1)}
+    summary = json.loads((folder / TRAINING).read_text(encoding="utf-8"))
+    noted = {"training_precision": summary["precision"]} if summary.get("precision") else {}
+    return {"training_devices": summary.get("devices", 1)} | noted
 
 
 def _training_cost(folder: Path) -> dict[str, float]:

@@ -23,6 +23,7 @@ from gainbench.registry import find_method
 from gainbench.run.executors import Execution, Executor
 from gainbench.run.executors.in_process import InProcessExecutor
 from gainbench.run.executors.local import LocalExecutor
+from gainbench.run.layout import WEIGHTS
 from gainbench.run.plan import plan_suite
 from gainbench.run.planned import Plan, PlannedCell
 from gainbench.run.reference import Use
@@ -39,6 +40,13 @@ EXECUTORS: dict[ExecutorName, type[Executor]] = {"local": LocalExecutor, "in_pro
 
 LOCK = ".lock"
 HOLDER = ".holder.json"
+
+REUSED_IN_ANOTHER_PRECISION = {
+    "done": "finished cells were computed in another precision than {} and are reused",
+    "resume": "half-trained cells go on in the precision that they began with, not in {}",
+    "evaluate": "cells are evaluated in {} with weights that were trained in another precision",
+}
+"""What is told of cells at each stage whose precision is not the one that was asked for by name, which is put in."""
 
 
 class RunWatch(Protocol):
@@ -168,8 +176,8 @@ def run_suite(
         _refuse_nothing(plan)
         plan.save()
         plan = plan.with_reference(precision)
-        _tell_of_other_precision(plan, precision)
         started, execution = would_start(plan, jobs, devices=devices, retry=retry)
+        _tell_of_other_precision(plan, started, precision)
         execution = replace(
             execution,
             timeout=timeout,
@@ -223,20 +231,38 @@ def _refuse_nothing(plan: Plan) -> None:
         )
 
 
-def _tell_of_other_precision(plan: Plan, precision: Precision) -> None:
+def _tell_of_other_precision(plan: Plan, started: Sequence[CellSpec], precision: Precision) -> None:
     """Precision is not part of a cell's key, so that results travel between machines; reuse against a wish is told."""
     if precision == "auto":
         return
-    done = [cell.stored for cell in plan.cells if cell.stage == "done"]
-    other = [cell for cell in done if cell.result and cell.result.environment.get("precision") != precision]
-    if other:
-        logger.warning(
-            "%d finished cells were computed in another precision than %s and are reused, such as %s; "
-            "delete a cell's folder to compute it anew",
-            len(other),
-            precision,
-            other[0].spec.folder_name,
-        )
+    runs = {spec.key for spec in started}
+    for stage, what in REUSED_IN_ANOTHER_PRECISION.items():
+        other = [
+            cell.spec.folder_name
+            for cell in plan.cells
+            if cell.stage == stage and (stage == "done" or cell.spec.key in runs) and _precisions(cell) - {precision}
+        ]
+        if other:
+            logger.warning(
+                "%d %s, such as %s; delete a cell's folder to compute it anew",
+                len(other),
+                what.format(precision),
+                other[0],
+            )
+
+
+def _precisions(cell: PlannedCell) -> set[str | None]:
+    """In what a cell was computed as far as it is; how weights of a reference were trained, the reference tells."""
+    stored = cell.stored
+    noted = stored.result.environment if stored.result is not None else {}
+    trained = noted.get("training_precision") if stored.taken is None else None
+    found: set[str | None] = {stored.status.precision}
+    if cell.stage == "done":
+        found = {noted.get("precision"), trained}
+    elif cell.stage == "evaluate":
+        weights = stored.taken is None and (stored.folder / WEIGHTS).is_file()
+        found = {trained or stored.status.precision} if weights else set()
+    return found - {None, "auto"}
 
 
 def _failed(cell: PlannedCell) -> bool:

@@ -48,6 +48,11 @@ def cell_folder(root: Path, spec: CellSpec) -> Path:
     return root / "cells" / spec.folder_name
 
 
+def half_trained(folder: Path) -> bool:
+    """Whether a cell's folder has a checkpoint; its ``.pt`` is written last, without it there is none."""
+    return any((folder / CHECKPOINT).glob("*.pt"))
+
+
 def remove_partial(folder: Path) -> None:
     """Delete what a killed process left half-written in a cell's folder; nobody may be writing into it."""
     for place in (folder, folder / CHECKPOINT):

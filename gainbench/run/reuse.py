@@ -4,7 +4,7 @@ from typing import Literal
 
 from gainbench.assets import available
 from gainbench.evaluation.metrics.catalogue import METRICS
-from gainbench.run.layout import CHECKPOINT, WEIGHTS
+from gainbench.run.layout import WEIGHTS, half_trained
 from gainbench.run.store import StoredCell
 from gainbench.spec import CellResult, CellSpec
 
@@ -18,8 +18,7 @@ def stage(cell: StoredCell) -> Stage:
         return "done"
     if cell.result is not None or (cell.folder / WEIGHTS).is_file():
         return "evaluate"
-    # The ``.pt`` of a checkpoint is written last; without it there is none.
-    return "resume" if any((cell.folder / CHECKPOINT).glob("*.pt")) else "new"
+    return "resume" if half_trained(cell.folder) else "new"
 
 
 def _rows_alone(cell: StoredCell) -> bool:

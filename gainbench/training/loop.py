@@ -42,12 +42,14 @@ class TrainingSummary:
         seconds: wall time in all, resumed parts included.
         losses: the last logged value of every loss term.
         devices: processes that shared each batch.
+        precision: arithmetic of forward passes; None where it was not noted.
     """
 
     iterations: int
     seconds: float
     losses: dict[str, float]
     devices: int = 1
+    precision: Literal["fp32", "bf16"] | None = None
 
 
 def train(
@@ -152,7 +154,7 @@ def train(
             if progress is not None:
                 progress(done, iterations, losses)
     method.eval()
-    return TrainingSummary(iterations, seconds + time.monotonic() - begun, losses, devices.count)
+    return TrainingSummary(iterations, seconds + time.monotonic() - begun, losses, devices.count, precision)
 
 
 def _resumed(

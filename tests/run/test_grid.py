@@ -61,6 +61,32 @@ def test_reusing_a_cell_of_another_precision_is_told(run, caplog):
     assert "1 finished cells were computed in another precision than bf16" in caplog.text
 
 
+def test_a_half_trained_cell_that_goes_on_in_its_own_precision_is_told(run, monkeypatch, tmp_path, caplog):
+    trouble = tmp_path / "trouble"
+    trouble.touch()
+    monkeypatch.setenv("TROUBLE", str(trouble))
+    options = {"methods": ["stumbling"], "checkpoint_seconds": 0.0, "retry": "failed"}
+    run(precision="bf16", **options)
+    trouble.unlink()
+    (cell,) = run(precision="fp32", **options).plan.cells
+    assert "1 half-trained cells go on in the precision that they began with, not in fp32" in caplog.text
+    noted = json.loads((cell.stored.folder / "result.json").read_text())["environment"]
+    assert (noted["training_precision"], noted["precision"]) == ("bf16", "bf16")
+
+
+def test_weights_that_were_trained_in_another_precision_are_told_now_and_later(run, caplog):
+    (cell,) = run(methods=["learning"], precision="bf16").plan.cells
+    result = cell.stored.folder / "result.json"
+    result.unlink()
+    run(methods=["learning"], precision="fp32")
+    assert "1 cells are evaluated in fp32 with weights that were trained in another precision" in caplog.text
+    noted = json.loads(result.read_text())["environment"]
+    assert (noted["training_precision"], noted["precision"]) == ("bf16", "fp32")
+    caplog.clear()
+    assert run(methods=["learning"], precision="fp32").started == []
+    assert "1 finished cells were computed in another precision than fp32" in caplog.text
+
+
 def test_the_debug_executor_gives_the_same_statuses(run):
     ran = run(methods=["raising", "diverging", "steady"])
     assert [status.state for status in ran.statuses] == ["failed", "nan", "done"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from gainbench.run.layout import CHECKPOINT, WEIGHTS, cell_folder
+from gainbench.run.layout import WEIGHTS, cell_folder, half_trained
 from gainbench.run.status import CellProgress, CellStatus, read_status
 from gainbench.spec import CellSpec, Precision
 
@@ -91,10 +91,15 @@ def kept_settings(root: Path, spec: CellSpec, execution: Execution) -> tuple[int
 
     Floating-point sums depend on both; keeping them is what lets an interrupted cell end with the same bits. With
     another number of devices than it began with, its sums are others whatever is kept, and threads are the run's.
+
+    A precision that the run asks for by name is that of a whole evaluation, whatever the weights were trained in; a
+    training never changes its own halfway.
     """
     folder = cell_folder(root, spec)
-    if (folder / CHECKPOINT).is_dir() or (folder / WEIGHTS).is_file():
-        status = read_status(folder)
-        kept = status.threads if (status.devices or 1) == execution.devices_per_cell else None
-        return kept or execution.threads, status.precision or execution.precision
-    return execution.threads, execution.precision
+    trained = (folder / WEIGHTS).is_file()
+    if not trained and not half_trained(folder):
+        return execution.threads, execution.precision
+    status = read_status(folder)
+    threads = status.threads if (status.devices or 1) == execution.devices_per_cell else None
+    asked = execution.precision if trained and execution.precision != "auto" else None
+    return threads or execution.threads, asked or status.precision or execution.precision

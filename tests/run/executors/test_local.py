@@ -145,9 +145,20 @@ def test_a_cell_that_began_keeps_its_threads_and_precision(spec, tmp_path):
     now = Execution(threads=1, precision="fp32")
     assert kept_settings(tmp_path, spec, now) == (1, "fp32")
     (folder / "checkpoint").mkdir()
+    assert kept_settings(tmp_path, spec, now) == (1, "fp32")
+    (folder / "checkpoint" / "2.pt").touch()
     assert kept_settings(tmp_path, spec, now) == (3, "bf16")
     # Shared by two processes, it would take six threads.
     assert kept_settings(tmp_path, spec, replace(now, devices_per_cell=2)) == (1, "bf16")
+
+
+def test_weights_are_evaluated_in_the_precision_that_is_asked_for_by_name(spec, tmp_path):
+    folder = cell_folder(tmp_path, spec)
+    begin(folder, pid=os.getpid(), threads=3, precision="bf16", counted=True)
+    end(folder, "killed", cause="by a test")
+    (folder / "weights.safetensors").touch()
+    assert kept_settings(tmp_path, spec, Execution(threads=1, precision="fp32")) == (3, "fp32")
+    assert kept_settings(tmp_path, spec, Execution(threads=1)) == (3, "bf16")
 
 
 @pytest.fixture
