@@ -207,7 +207,7 @@ def test_asked_to_end_a_run_puts_everything_away_and_says_how_to_go_on(grids, ha
         run.send_signal(number)
         assert run.wait(60) == 130
     assert not [cell for cell in cells if cell.is_running() and cell.status() != psutil.STATUS_ZOMBIE]
-    assert "the same command goes on" in grid.said
+    assert "what is finished is kept. To go on: " in grid.said
     assert "Traceback" not in grid.said
     assert half_written(grid.root) == []
     states = {cell.spec.method.name: cell.status.state for cell in read_results(grid.root).cells}
