@@ -69,7 +69,7 @@ def find_sources(runs: Sequence[Path], reference: Path) -> Sources:
                 elif cell.taken is not None and (samples := cell.folder / SAMPLES).is_dir():
                     found.pictures[spec.key] = samples
             found.suites[name] = merged
-            found.left_out += _replaced(done, merged)
+            found.left_out += _replaced(done, merged, others)
     for name, resolved in found.suites.items():
         usable = [spec for spec in resolved.cells if not _outdated(spec, found)]
         found.suites[name] = _merged([_with_cells(resolved, usable)])
@@ -123,12 +123,15 @@ def _further_seeds(
     ]
 
 
-def _replaced(done: dict[str, CellSpec], resolved: ResolvedSuite) -> Iterator[str]:
-    """Finished cells that a suite would have at this scale, were something that their key hashes not another by now."""
+def _replaced(done: dict[str, CellSpec], resolved: ResolvedSuite, others: Sequence[ResolvedSuite]) -> Iterator[str]:
+    """Finished cells that a suite would have at this scale, were something that their key hashes not another by now.
+
+    What other suites list is theirs, and not left out.
+    """
     shipped = load_suite(resolved.suite.name) if resolved.suite.name in suite_names() else resolved.suite
     methods = {method.label for suite in (shipped, resolved.suite) for method in suite.methods}
     datasets = {*shipped.datasets, *resolved.suite.datasets}
-    listed = {spec.folder_name for spec in resolved.cells}
+    listed = {spec.folder_name for part in (resolved, *others) for spec in part.cells}
     for name, spec in done.items():
         known = spec.method.label in methods and spec.dataset in datasets and spec.scale == resolved.scale
         if known and name not in listed:
