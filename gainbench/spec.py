@@ -285,6 +285,9 @@ class CellResult(StrictModel):
     rows_sha256: str
     cost: dict[str, float] = Field(description="parameters, macs, training_seconds, ms_per_image, ...")
     environment: dict[str, Any] = Field(description="versions, hardware, precision, threads")
+    oracle: bool | None = Field(
+        default=None, description="the method is given hidden pixels on purpose; None: from before it was recorded"
+    )
 
 
 SUITES = resources.files("gainbench") / "suites"

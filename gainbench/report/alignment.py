@@ -20,12 +20,16 @@ ROW_KEY = ["image_id", "bin", "border"]
 
 @dataclass
 class Block:
-    """One data set's numbers, aligned: numbers[method] is (seeds, rows, metrics)."""
+    """One data set's numbers, aligned: numbers[method] is (seeds, rows, metrics).
+
+    Methods among ``oracles`` are given hidden pixels: they are shown, but never ranked.
+    """
 
     metrics: list[str]
     photographs: NDArray[np.generic]
     bins: NDArray[np.generic]
     borders: NDArray[np.generic]
+    oracles: frozenset[str] = frozenset()
     numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def of(self, methods: Sequence[str]) -> "Block":
@@ -33,7 +37,9 @@ class Block:
         return replace(self, numbers={name: own for name, own in self.numbers.items() if name in methods})
 
 
-def aligned(rows: pd.DataFrame, metrics: list[str], methods: Sequence[str]) -> Block:
+def aligned(
+    rows: pd.DataFrame, metrics: list[str], methods: Sequence[str], oracles: frozenset[str] = frozenset()
+) -> Block:
     """Put the rows of all cells of one data set in one order; a cell without a row has NaN there.
 
     Raises:
@@ -46,7 +52,8 @@ def aligned(rows: pd.DataFrame, metrics: list[str], methods: Sequence[str]) -> B
         row = rows.loc[rows.index[twice][0], ["method", *ROW_KEY]]
         raise ReportError(f"two rows where one is expected: {', '.join(map(str, row))}; run the cell again")
     first = rows.iloc[np.unique(place, return_index=True)[1]]
-    block = Block(present, first["photograph"].to_numpy(str), first["bin"].to_numpy(str), first["border"].to_numpy(str))
+    photographs, bins, borders = (first[column].to_numpy(str) for column in ("photograph", "bin", "border"))
+    block = Block(present, photographs, bins, borders, oracles)
     numbers = rows[present].to_numpy(np.float64)
     for method in methods:
         cells = [(rows["key"] == key).to_numpy() for key in rows.loc[rows["method"] == method, "key"].unique()]
@@ -56,11 +63,6 @@ def aligned(rows: pd.DataFrame, metrics: list[str], methods: Sequence[str]) -> B
         if cells:
             block.numbers[method] = values
     return block
-
-
-def is_oracle(method: str) -> bool:
-    """Whether a method's label says that it is given hidden pixels; it is shown, but never ranked."""
-    return "oracle" in method
 
 
 def chosen_rows(block: Block, bin_: str, border: str) -> NDArray[np.intp]:

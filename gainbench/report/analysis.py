@@ -5,7 +5,7 @@ One score per (data set, metric, bin, border class) and method. Bins and border 
 metric on one data set, so that a number carries the same marks in every table that shows it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo, selected_metrics
 from gainbench.evaluation.stats import Difference, Interval, flips_for, holm, separable
-from gainbench.report.alignment import ALL, Block, aligned, chosen_rows, is_oracle, mean_intervals, paired
+from gainbench.report.alignment import ALL, Block, aligned, chosen_rows, mean_intervals, paired
 from gainbench.report.pairs import Names, Pair, compared_pairs, seen_from
 from gainbench.run.store import StoredCell, StoredResults
 from gainbench.spec import BORDERS
 
-__all__ = ["ALL", "FEW_PICTURES", "Analysis", "Place", "Score", "SetScore", "best_method", "is_legacy", "is_oracle"]
+__all__ = ["ALL", "FEW_PICTURES", "Analysis", "Place", "Score", "SetScore", "best_method", "is_legacy"]
 
 
 MOST_DRAWN = 24
@@ -97,6 +97,8 @@ class Analysis:
         stored: what was read.
         datasets: data sets in the suite's order.
         methods: method labels in the suite's order.
+        oracles: those of them that are given hidden pixels; shown, but never ranked.
+        trained: those of them that learn.
         scores: place -> method -> score, for metrics of single pictures.
         set_scores: place -> method -> value, for metrics of sets.
         drawn: the methods that figures show, the first of them where there are too many.
@@ -108,6 +110,8 @@ class Analysis:
         self.stored = stored
         self.datasets = _in_order([cell.spec.dataset for cell in stored.cells])
         self.methods = _in_order([cell.spec.method.label for cell in stored.cells])
+        self.oracles = frozenset(cell.spec.method.label for cell in stored.cells if _is_oracle(cell))
+        self.trained = frozenset(cell.spec.method.label for cell in stored.cells if _is_trained(cell))
         self.drawn = self.methods[:MOST_DRAWN]
         self.scores: dict[Place, dict[str, Score]] = {}
         self.pairs: dict[Place, dict[Names, Pair]] = {}
@@ -119,12 +123,12 @@ class Analysis:
             if len(rows):
                 self._bins[dataset] = bins_of(rows)
                 self._borders[dataset] = borders_of(rows)
-                block = aligned(rows, [metric for metric in asked if not is_legacy(metric)], self.methods)
+                block = aligned(rows, [one for one in asked if not is_legacy(one)], self.methods, self.oracles)
                 for (metric, bin_), pairs in compared_pairs(block.of(self.drawn), self.bins(dataset)).items():
                     self.pairs[Place(dataset, metric, bin_, ALL)] = pairs
                 self.scores |= scores_in(dataset, block, self.bins(dataset), self.borders(dataset), self.pairs)
                 if others := [metric for metric in asked if is_legacy(metric)]:
-                    block = aligned(rows, others, self.methods)
+                    block = aligned(rows, others, self.methods, self.oracles)
                     self.scores |= scores_in(dataset, block, self.bins(dataset), [ALL], {})
         self.set_scores = dict(set_scores_in(stored.set_metrics))
 
@@ -233,12 +237,22 @@ def is_legacy(metric: str) -> bool:
     return metric.startswith("legacy_")
 
 
-def best_method(intervals: dict[str, Interval], metric: str) -> str | None:
+def best_method(intervals: dict[str, Interval], metric: str, oracles: Collection[str]) -> str | None:
     """The method with the best mean, oracles left out; the first of equals; None if fewer than two are ranked."""
-    ranked = {method: interval.value for method, interval in intervals.items() if not is_oracle(method)}
+    ranked = {method: interval.value for method, interval in intervals.items() if method not in oracles}
     if len(ranked) < 2:
         return None
     return (min if METRICS[metric].direction == "lower" else max)(ranked, key=ranked.__getitem__)
+
+
+def _is_oracle(cell: StoredCell) -> bool:
+    # Results of before it was recorded say it by their label alone.
+    told = cell.result.oracle if cell.result is not None else None
+    return "oracle" in cell.spec.method.label if told is None else told
+
+
+def _is_trained(cell: StoredCell) -> bool:
+    return cell.result is not None and "training_seconds" in cell.result.cost
 
 
 def _compared_with_best(
@@ -252,7 +266,7 @@ def _compared_with_best(
 
     Differences that ``pairs`` holds are taken from there.
     """
-    bests = {place: best_method(found, place.metric) for place, found in here.items()}
+    bests = {place: best_method(found, place.metric, block.oracles) for place, found in here.items()}
     scores = {
         place: {method: Score(interval, best=method == bests[place]) for method, interval in found.items()}
         for place, found in here.items()
@@ -262,7 +276,7 @@ def _compared_with_best(
         for place, best in bests.items()
         if best is not None
         for other in here[place]
-        if other != best and not is_oracle(other)
+        if other != best and other not in block.oracles
     ]
     known = {(place, other): _difference(pairs.get(place, {}), other, best) for place, other, best in asked}
     triples = [(place.metric, other, best) for place, other, best in asked if known[place, other] is None]

@@ -13,6 +13,7 @@ from gainbench.evaluation.metrics.catalogue import MetricInfo
 from gainbench.report.analysis import ALL, Analysis, Place, Score
 from gainbench.report.direct_labels import LABEL_GAP, LEADER, label_ends, label_width
 from gainbench.report.figures import NAN, PlotFiles, comma_separated, write_plot
+from gainbench.report.notes import resampled
 from gainbench.report.numbers import quantity
 from gainbench.report.palette import FAINT, INK, Style, method_styles
 
@@ -101,7 +102,8 @@ def _drawn(
         ends = {method: score.interval.value for method, score in scores.items()}
         label_ends(axes, ends, styles, width=PANEL, height=height)
     scale = analysis.stored.resolved.scale
-    drawn = "All holes, 95 % intervals over photographs; costs of one picture."
+    of = resampled(analysis, dataset, *(info.id for info in infos))
+    drawn = f"All holes, 95 % intervals over {of}; costs of one picture."
     text = f"{dataset}, scale {scale.name}, {scale.size} px. {drawn}"
     figure.text(0.1 / width, 0.06 / total, text, fontsize=7.5, va="bottom")
     return figure

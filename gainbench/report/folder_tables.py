@@ -96,7 +96,7 @@ class Board:
             border: [Place(self.dataset, metric, bin_, border) for _, metric, bin_ in columns]
             for border in self.borders
         }
-        marks = marks_notes(self, self.dataset, metrics, pooled_bins=name == self.dataset)
+        marks = marks_notes(self, self.dataset, metrics, pooled_bins=name == self.dataset, trained=())
         ids = f"Metrics: {', '.join(metrics)}." if metrics else "No metric could be computed."
         return Table(
             name=name,

@@ -13,6 +13,7 @@ from gainbench.evaluation.metrics.catalogue import METRICS, selected_metrics
 from gainbench.report.alignment import aligned
 from gainbench.report.analysis import Place, Score, SetScore, bins_of, borders_of, scores_in, set_scores_in
 from gainbench.report.folder_tables import Board
+from gainbench.report.notes import capped_notes
 from gainbench.report.numbers import count, counted
 from gainbench.report.render import latex, markdown
 from gainbench.report.tables import Table
@@ -123,7 +124,7 @@ def evaluate(
         scores=scores_in(dataset, block, bins_of(rows), borders_of(rows), {}),
         set_scores=dict(set_scores_in(_set_table(dataset, scored.set_metrics))),
         caption=_caption(rows, found, mask),
-        notes=tuple(_notes(found, scored.kept, scored.reduced, scored.missing)),
+        notes=(*capped_notes(rows, asked), *_notes(found, scored.kept, scored.reduced, scored.missing)),
     )
     tables = board.tables(computed)
     written = _write(Path(out).expanduser(), board, tables, rows, found.unpaired) if out is not None else []
@@ -155,10 +156,10 @@ def _write(
         (out / UNPAIRED).unlink(missing_ok=True)
     for path, content in contents.items():
         write_text(path, content)
-    # What an earlier evaluation of other metrics left must not stand among these.
-    for path in (out / TABLES).glob("*.*"):
-        if path.suffix in {".md", ".csv", ".tex"} and path not in contents:
-            path.unlink()
+    # What an earlier evaluation of other metrics left must not stand among these. Any other file is not ours.
+    for metric in METRICS:
+        if (path := out / TABLES / f"{board.dataset}-{metric}.tex") not in contents:
+            path.unlink(missing_ok=True)
     return [out / ROWS, *contents]
 
 

@@ -138,7 +138,7 @@ def _sections(analysis: Analysis, folder: Path, tables: Sequence[Table], plots: 
                 legacy=next((table for table in others if table.name.endswith(LEGACY)), None),
                 others=tuple(table for table in others if not table.name.endswith(LEGACY)) if whole else (),
                 matrices=tuple(matrices(analysis, dataset)),
-                least_p=probability(least_p(analysis.drawn, analysis.bins(dataset))),
+                least_p=probability(least_p(analysis.drawn, analysis.bins(dataset), analysis.oracles)),
                 figures={
                     kind: tuple(_figure(plot, folder) for plot in own if plot.kind == kind)
                     for kind in ("metric", "pairs", "cost", "shrinkage", "training")

@@ -4,9 +4,11 @@ Scale, training budget, photographs, holes and metric ids; what was left out, wh
 failed; what the marks mean and what they do not.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from gainbench.report.analysis import ALL, FEW_PICTURES, Analysis, Scored, is_oracle
+import pandas as pd
+
+from gainbench.report.analysis import ALL, FEW_PICTURES, Analysis, Score, Scored
 from gainbench.report.numbers import count, counted, listed
 from gainbench.run.store import StoredCell
 from gainbench.spec import CellResult, Scale, scales
@@ -125,10 +127,10 @@ def general_notes(analysis: Analysis, dataset: str, metrics: Sequence[str], *, o
     return [
         *opening_notes(analysis, dataset),
         *map(_sentence, analysis.stored.resolved.footnotes),
-        *marks_notes(analysis, dataset, metrics, pooled_bins=of_all_metrics),
+        *marks_notes(analysis, dataset, metrics, pooled_bins=of_all_metrics, trained=analysis.trained),
         *set_metric_notes(analysis, dataset, metrics),
         *(missing_notes(analysis, dataset) if of_all_metrics else []),
-        *_capped_notes(analysis, dataset, metrics),
+        *capped_notes(analysis.stored.rows[analysis.stored.rows["dataset"] == dataset], metrics),
         *_method_notes(analysis, dataset),
     ]
 
@@ -157,35 +159,67 @@ def _reference_notes(analysis: Analysis, dataset: str) -> list[str]:
     return notes
 
 
-def marks_notes(analysis: Scored, dataset: str, metrics: Sequence[str], *, pooled_bins: bool) -> list[str]:
-    """What brackets, bold and underline mean, and how far the intervals reach."""
-    scores = [
-        score
-        for place, found in analysis.scores.items()
+def marks_notes(
+    analysis: Scored, dataset: str, metrics: Sequence[str], *, pooled_bins: bool, trained: Collection[str]
+) -> list[str]:
+    """What brackets, bold and underline mean, and how far the intervals reach.
+
+    Only of methods that are ``trained`` here it is said what their seeds can tell.
+    """
+    found = [
+        by_method
+        for place, by_method in analysis.scores.items()
         if place.dataset == dataset and place.metric in metrics and (place.bin == ALL or not pooled_bins)
-        for score in found.values()
     ]
+    scores = [score for by_method in found for score in by_method.values()]
     if not scores:
         return []
-    seeds = max(score.interval.seeds for score in scores)
-    levels = "photographs resampled" if seeds == 1 else "training seeds and photographs resampled"
-    notes = [f"Brackets: 95 % BCa bootstrap intervals, {levels} as wholes."]
+    notes = [f"Brackets: 95 % BCa bootstrap intervals, {_resampled(scores)} resampled as wholes."]
     if any(score.best for score in scores):
         notes.append(
             "Bold: best. Underlined: not separable from the best (paired differences by picture and hole; sign-flip p "
             "≥ .05 after Holm over all bins and border classes of the metric, or an interval that includes zero)."
         )
-    if seeds == 1:
-        notes.append("One training seed: intervals speak of the networks trained here, not of training them again.")
-    elif seeds < FEW_SEEDS:
-        notes.append(
-            f"Intervals over {seeds} training seeds are rather too narrow: with three that matter three times "
-            "as much as photographs, 88 of 100 hold the truth, not 95."
-        )
+    seeds = {
+        method: score.interval.seeds for by_method in found for method, score in by_method.items() if method in trained
+    }
+    notes += _seed_notes(seeds)
     fewest = min(score.interval.clusters for score in scores)
     if fewest < FEW_PHOTOGRAPHS:
         notes.append(f"Intervals over as few as {counted(fewest, 'photograph')} are rough and tend to be too narrow.")
     return notes
+
+
+def _seed_notes(seeds: dict[str, int]) -> list[str]:
+    once = [method for method, number in seeds.items() if number == 1]
+    several = [number for number in seeds.values() if number > 1]
+    notes = []
+    if once and not several:
+        notes.append("One training seed: intervals speak of the networks trained here, not of training them again.")
+    elif once:
+        notes.append(
+            f"One training seed of {listed(once)}: intervals and differences speak of the network trained here, not of "
+            "training it again."
+        )
+    if several and (fewest := min(several)) < FEW_SEEDS:
+        notes.append(
+            f"Intervals over {fewest} training seeds are rather too narrow: where seeds matter three times as much as "
+            "photographs, of 100 intervals over three seeds 88 hold the truth, and 78 over two, not 95."
+        )
+    return notes
+
+
+def resampled(analysis: Scored, dataset: str, *metrics: str) -> str:
+    """What the intervals of some metrics on a data set are drawn over."""
+    places = (place for place in analysis.scores if place.dataset == dataset and place.metric in metrics)
+    return _resampled(score for place in places for score in analysis.scores[place].values())
+
+
+def _resampled(scores: Iterable[Score]) -> str:
+    seeds = {score.interval.seeds > 1 for score in scores}
+    if seeds == {True}:
+        return "training seeds and photographs"
+    return "photographs and, where there are several, training seeds" if True in seeds else "photographs"
 
 
 def set_metric_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
@@ -237,17 +271,17 @@ def _method_notes(analysis: Analysis, dataset: str) -> list[str]:
     names = {cell.spec.method.name for cell in analysis.cells(dataset)}
     if silence := priority_silence(names, analysis.stored.resolved.scale.size):
         notes.append(silence)
-    oracles = [method for method in analysis.methods if is_oracle(method)]
+    oracles = [method for method in analysis.methods if method in analysis.oracles]
     if oracles:
         notes.append(f"{listed(oracles)}: an oracle, given hidden pixels on purpose; shown, never ranked.")
     return notes
 
 
-def _capped_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -> list[str]:
-    rows = analysis.stored.rows
+def capped_notes(rows: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """How many completed pictures of some rows are their originals, whose PSNR would be infinite."""
     if "psnr_rgb" not in metrics or "psnr_rgb" not in rows:
         return []
-    capped = int(((rows["dataset"] == dataset) & (rows["psnr_rgb"] >= PSNR_CAP)).sum())
+    capped = int((rows["psnr_rgb"] >= PSNR_CAP).sum())
     what = counted(capped, "completed picture is identical to its", "completed pictures are identical to their")
     return [f"psnr_rgb: {what} original; capped at {PSNR_CAP:.0f} dB."] if capped else []
 

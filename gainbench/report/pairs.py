@@ -4,7 +4,7 @@ Holm's correction runs over all pairs, hole sizes and the pooled holes of one me
 larger than the tables', which compare with the best alone: a pair may be separable there and not here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.evaluation.pairwise import pairwise_differences
 from gainbench.evaluation.stats import Difference, flips_for, holm, separable
-from gainbench.report.alignment import ALL, Block, chosen_rows, is_oracle
+from gainbench.report.alignment import ALL, Block, chosen_rows
 
 Names = tuple[str, str]
 
@@ -40,7 +40,7 @@ def compared_pairs(block: Block, bins: Sequence[str]) -> dict[tuple[str, str], d
     methods = list(block.numbers)
     if len(methods) < 2 or not block.metrics:
         return {}
-    flips = flips_for(_comparisons(methods, bins))
+    flips = flips_for(_comparisons(methods, bins, block.oracles))
     found: dict[tuple[str, str], dict[Names, Pair]] = {}
     for some in (list(bins), [ALL]):
         photographs, values = _side_by_side(block, some)
@@ -50,18 +50,18 @@ def compared_pairs(block: Block, bins: Sequence[str]) -> dict[tuple[str, str], d
                 if difference.n:
                     found.setdefault(place, {})[methods[i], methods[j]] = Pair(difference)
     for metric in block.metrics:
-        _adjust(found, metric)
+        _adjust(found, metric, block.oracles)
     return found
 
 
-def least_p(methods: Sequence[str], bins: Sequence[str]) -> float:
+def least_p(methods: Sequence[str], bins: Sequence[str], oracles: Collection[str] = ()) -> float:
     """The smallest adjusted p that random sign flips can find among all comparisons of these methods."""
-    comparisons = _comparisons(methods, bins)
+    comparisons = _comparisons(methods, bins, oracles)
     return comparisons / (flips_for(comparisons) + 1)
 
 
-def _comparisons(methods: Sequence[str], bins: Sequence[str]) -> int:
-    ranked = [method for method in methods if not is_oracle(method)]
+def _comparisons(methods: Sequence[str], bins: Sequence[str], oracles: Collection[str]) -> int:
+    ranked = [method for method in methods if method not in oracles]
     return max(1, len(list(combinations(ranked, 2))) * (len(bins) + 1))
 
 
@@ -94,14 +94,14 @@ def _side_by_side(block: Block, bins: Sequence[str]) -> tuple[NDArray[np.generic
     return np.repeat(names, most), values
 
 
-def _adjust(found: dict[tuple[str, str], dict[Names, Pair]], metric: str) -> None:
+def _adjust(found: dict[tuple[str, str], dict[Names, Pair]], metric: str, oracles: Collection[str]) -> None:
     """Adjust the p of one metric's ranked pairs together, and name the winners."""
     compared = [
         (place, names, pair)
         for place, pairs in found.items()
         if place[0] == metric
         for names, pair in pairs.items()
-        if not any(map(is_oracle, names))
+        if not any(name in oracles for name in names)
     ]
     differences = [pair.difference for *_, pair in compared]
     adjusted = holm([difference.p for difference in differences])

@@ -19,7 +19,7 @@ from gainbench.evaluation.metrics.catalogue import MetricInfo
 from gainbench.report.analysis import ALL, Analysis, Place, best_method
 from gainbench.report.direct_labels import LABEL_GAP, LEADER, label_ends, label_width
 from gainbench.report.figures import NAN, PlotFiles, comma_separated, write_plot
-from gainbench.report.notes import FLOOR_LABEL
+from gainbench.report.notes import FLOOR_LABEL, resampled
 from gainbench.report.numbers import count, percent
 from gainbench.report.palette import INK, Style, method_styles
 
@@ -114,7 +114,7 @@ def difference_lines(analysis: Analysis, dataset: str, metric: str) -> tuple[str
     """The best method drawn, over all holes, and every other's paired difference to it by bin; empty without a best."""
     everyone = analysis.scores.get(Place(dataset, metric, ALL, ALL), {})
     pooled = {method: score for method, score in everyone.items() if method in analysis.drawn}
-    best = best_method({method: score.interval for method, score in pooled.items()}, metric)
+    best = best_method({method: score.interval for method, score in pooled.items()}, metric, analysis.oracles)
     if best is None:
         return "", {}
     bins = analysis.bins(dataset)
@@ -217,7 +217,7 @@ def _footer(analysis: Analysis, dataset: str, info: MetricInfo, lines: Mapping[s
     counts = sorted({n for line in lines.values() for n in line.n if n})
     each = count(counts[0]) if counts[0] == counts[-1] else f"{count(counts[0])} to {count(counts[-1])}"
     drawn = (
-        "95 % BCa intervals over photographs, differences paired"
+        f"95 % BCa intervals over {resampled(analysis, dataset, info.id)}, differences paired"
         if info.per == "picture"
         else "no intervals: one value a set"
     )

@@ -50,28 +50,65 @@ class Environment:
     facts: tuple[tuple[str, str], ...]
 
 
-def command(resolved: ResolvedSuite) -> str:
-    """The command line that plans the same cells."""
-    suite, scale = resolved.suite, resolved.scale
+def run_commands(resolved: ResolvedSuite) -> list[str]:
+    """The command lines that together plan the same cells: one, unless methods have other data sets or seeds."""
+    return [_run_command(resolved, part) for part in _products(resolved)]
+
+
+def _products(resolved: ResolvedSuite) -> list[Suite]:
+    """The suite, or parts of it whose every method has every data set and seed."""
+    suite = resolved.suite
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for spec in resolved.cells:
+        seeds.setdefault((spec.method.label, spec.dataset), []).append(spec.seed)
+    datasets: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for (label, dataset), numbers in seeds.items():
+        datasets.setdefault((label, tuple(sorted(numbers))), []).append(dataset)
+    methods: dict[tuple[tuple[str, ...], tuple[int, ...]], list[str]] = {}
+    for (label, those), names in datasets.items():
+        methods.setdefault((tuple(names), those), []).append(label)
+    if len(methods) < 2:
+        return [suite]
+    return [
+        suite.model_copy(
+            update={
+                "datasets": together,
+                "seeds": those,
+                "methods": tuple(method for method in suite.methods if method.label in labels),
+            }
+        )
+        for (together, those), labels in methods.items()
+    ]
+
+
+def _run_command(resolved: ResolvedSuite, suite: Suite) -> str:
+    scale = resolved.scale
     shipped = suite.name in suite_names()
     words = ["python", "-m", "gainbench", "run", "--suite", suite.name if shipped else f"{suite.name}.yaml"]
     words += ["--scale", scale.name]
-    written = load_suite(suite.name) if shipped else suite
+    # A suite file of the user's may be out of reach; it is as it was run, unless something was narrowed.
+    narrowed = bool(resolved.narrowed) or suite is not resolved.suite
+    written = load_suite(suite.name) if shipped else None if narrowed else suite
     words += _differences(suite, written)
     usual = scales().get(scale.name)
-    budget = written.iterations if written.iterations is not None else usual.iterations if usual else scale.iterations
+    budget = written.iterations if written is not None else None
+    if budget is None and (shipped or not narrowed):
+        budget = usual.iterations if usual else scale.iterations
     if scale.iterations != budget:
         words += ["--iterations", str(scale.iterations)]
     for name, record in resolved.datasets.items():
-        if record.path is not None:
+        if record.path is not None and name in suite.datasets:
             words += ["--data", f"{name}={record.path}"]
+    for plugin in dict.fromkeys(spec.plugin for spec in resolved.cells if spec.method in suite.methods):
+        if plugin is not None:
+            words += ["--plugin", str(plugin)]
     return shlex.join(words)
 
 
 def commands(resolved: ResolvedSuite) -> tuple[tuple[str, str], ...]:
     """(what it does, command line) for whoever wants these results again."""
     return (
-        ("Train, evaluate and report; what is done is not done again", command(resolved)),
+        *(("Train, evaluate and report; what is done is not done again", line) for line in run_commands(resolved)),
         (
             "Only the report, from stored rows",
             shlex.join(["python", "-m", "gainbench", "report", resolved.folder_name]),
@@ -80,16 +117,18 @@ def commands(resolved: ResolvedSuite) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _differences(suite: Suite, written: Suite) -> list[str]:
-    words = []
-    for option, now, before in (
-        ("--methods", [one.label for one in suite.methods], [one.label for one in written.methods]),
-        ("--datasets", [*suite.datasets], [*written.datasets]),
-        ("--seeds", [str(seed) for seed in suite.seeds], [str(seed) for seed in written.seeds]),
-    ):
-        if now != before:
-            words += [option, ",".join(now)]
-    return words
+def _differences(suite: Suite, written: Suite | None) -> list[str]:
+    """Options that make of the suite as it is written what it is now; all where that is not known."""
+    now, before = ({} if one is None else _chosen(one) for one in (suite, written))
+    return [word for option, chosen in now.items() if chosen != before.get(option) for word in (option, chosen)]
+
+
+def _chosen(suite: Suite) -> dict[str, str]:
+    return {
+        "--methods": ",".join(method.label for method in suite.methods),
+        "--datasets": ",".join(suite.datasets),
+        "--seeds": ",".join(map(str, suite.seeds)),
+    }
 
 
 def dataset_origins(analysis: Analysis) -> list[DatasetOrigin]:

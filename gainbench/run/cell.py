@@ -233,6 +233,7 @@ def _evaluate(method: Inpainter, work: _Work) -> CellResult:
         rows_sha256=rows_sha256(folder),
         cost=cost,
         environment=describe_environment(device=work.device, precision=work.precision) | _trained_how(folder),
+        oracle=method.oracle,
     )
     write_json(folder / RESULT, result.model_dump(mode="json"))
     return result

@@ -333,18 +333,20 @@ def test_intervals_over_seeds_cover_the_truth_in_95_of_100_draws_where_seeds_are
 
 
 @pytest.mark.slow
-def test_intervals_over_three_seeds_are_too_narrow_as_the_tables_note_says() -> None:
+def test_intervals_over_two_and_three_seeds_are_too_narrow_as_the_tables_note_says() -> None:
     rng = np.random.default_rng(18)
     draws, photographs = 1000, 60
     clusters = clusters_of_crops(rng, photographs)
     of_photographs = rng.gamma(2.0, 0.5, (photographs, draws))[clusters]
     covered = {}
-    for much in (1, 3):  # times as much as the mean of the photographs varies
-        of_seeds = rng.normal(0, much * 0.5 * 2**0.5 / photographs**0.5, (3, 1, draws))
-        values = of_photographs + of_seeds + rng.normal(0, 0.3, (3, *of_photographs.shape))
-        covered[much] = np.mean([one.low <= 1.0 <= one.high for one in intervals_of_means(values, clusters)])
-    assert covered[1] >= 0.91
-    assert 0.86 <= covered[3] <= 0.91
+    # Seeds vary so many times as much as the mean of the photographs.
+    for much, seeds in ((1, 3), (3, 3), (3, 2)):
+        of_seeds = rng.normal(0, much * 0.5 * 2**0.5 / photographs**0.5, (seeds, 1, draws))
+        values = of_photographs + of_seeds + rng.normal(0, 0.3, (seeds, *of_photographs.shape))
+        covered[much, seeds] = np.mean([one.low <= 1.0 <= one.high for one in intervals_of_means(values, clusters)])
+    assert covered[1, 3] >= 0.91
+    assert 0.86 <= covered[3, 3] <= 0.91
+    assert 0.75 <= covered[3, 2] <= 0.82
 
 
 @pytest.mark.slow

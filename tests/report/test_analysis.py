@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from gainbench.errors import ReportError
 from gainbench.evaluation.stats import interval_of_mean
 from gainbench.report.analysis import ALL, Analysis, Place
+from gainbench.report.notes import general_notes
 from gainbench.run.store import StoredResults
 
 from .conftest import Bench, make_rows
@@ -105,6 +107,19 @@ def test_an_oracle_is_shown_but_never_the_best(bench: MakeBench) -> None:
     oracle = scores["gated_conv[guidance=hed_oracle]"]
     assert oracle.interval.value > scores["gain"].interval.value
     assert (oracle.best, oracle.tied, oracle.p) == (False, False, None)
+
+
+def test_an_oracle_is_what_its_result_says_not_what_its_name_has(bench: MakeBench) -> None:
+    made = bench(methods=("cheater", "oracle_free", "telea"))
+    for place, (method, oracle) in enumerate((("cheater", True), ("oracle_free", False), ("telea", False))):
+        made.done(method, make_rows(float(place), 0, metrics=["psnr_rgb"]))
+        cell = made.cells[-1]
+        assert cell.result is not None
+        made.cells[-1] = replace(cell, result=cell.result.model_copy(update={"oracle": oracle}))
+    analysis = Analysis(made.stored())
+    assert analysis.oracles == {"cheater"}
+    assert analysis.scores[psnr()]["oracle_free"].best
+    assert "cheater: an oracle" in "".join(general_notes(analysis, "photos-230", ["psnr_rgb"], of_all_metrics=True))
 
 
 def test_a_single_method_is_not_called_the_best(bench: MakeBench) -> None:

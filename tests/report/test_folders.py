@@ -226,8 +226,24 @@ def test_files_are_written_whole_and_say_the_same(folders, tmp_path):
         *("rows.parquet", "target.md", "target.csv", "target.tex"),
         *(f"target-{metric}.tex" for metric in PIXELS),
     }
+    for name in ("related_work.tex", "notes.md", "target-mine.tex"):
+        (tables / name).write_text("mine")
     scored(folders, out=tmp_path / "out", metrics=["l1_mean"])
     assert not (tables / "target-l1_hole.tex").exists()
+    assert all((tables / name).read_text() == "mine" for name in ("related_work.tex", "notes.md", "target-mine.tex"))
+
+
+def test_notes_speak_of_pictures_not_of_trainings(folders):
+    folders.save(folders.pred, folders.names[0], folders.original(0))
+    (main, *_) = scored(folders).tables
+    assert "psnr_rgb: 1 completed picture is identical to its original; capped at 100 dB." in main.notes
+    assert not any("seed" in note for note in main.notes)
+
+
+def test_no_folder_is_an_oracle_for_its_name(folders):
+    better = folders.method("theirs_oracle", 5)
+    report = evaluate({"theirs_oracle": better, "mine": folders.pred}, folders.target, folders.mask, metrics=PIXELS)
+    assert report.scores[Place("target", "l1_hole", "all", "all")]["theirs_oracle"].best
 
 
 def test_the_verb_prints_the_table_and_writes(folders, tmp_path):

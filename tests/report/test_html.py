@@ -2,6 +2,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
@@ -14,7 +15,7 @@ from gainbench.report.build import build_report
 from gainbench.report.figures import PlotFiles, compact, page_address
 from gainbench.report.html import PAGE, write_html
 from gainbench.report.palette import MARKERS
-from gainbench.report.provenance import command
+from gainbench.report.provenance import run_commands
 from gainbench.report.tables import all_tables
 from gainbench.spec import load_suite, scales
 
@@ -142,20 +143,47 @@ def test_only_publishable_pictures_reach_the_page(bench: MakeBench, tmp_path: Pa
         assert written(Analysis(made.stored()), tmp_path).count("data:image/webp") == 48 * shown
 
 
-def test_command_names_what_was_narrowed(bench: MakeBench) -> None:
+def test_commands_name_what_was_narrowed(bench: MakeBench) -> None:
+    def commands(made: Bench) -> list[str]:
+        return run_commands(made.stored().resolved)
+
     written = load_suite("paper")
     whole = bench(datasets=written.datasets, methods=written.methods, metrics=written.metrics, seeds=written.seeds)
-    assert command(whole.failed("gain", "failed", "x").stored().resolved) == (
-        "python -m gainbench run --suite paper --scale cpu"
-    )
+    assert commands(whole.failed("gain", "failed", "x")) == ["python -m gainbench run --suite paper --scale cpu"]
     shorter = scales()["cpu"].model_copy(update={"iterations": 7})
     part = bench(datasets=("photos-230",), methods=("gain[delta=0]",), scale=shorter, seeds=(3,))
-    assert command(part.failed("gain[delta=0]", "failed", "x").stored().resolved) == (
+    (command,) = commands(part.failed("gain[delta=0]", "failed", "x", seed=3))
+    assert command == (
         "python -m gainbench run --suite paper --scale cpu --methods 'gain[delta=0]' --datasets photos-230 --seeds 3 "
         "--iterations 7"
     )
     own = bench(name="mine", datasets=written.datasets).failed("gain", "failed", "x")
-    assert command(own.stored().resolved) == "python -m gainbench run --suite mine.yaml --scale cpu"
+    assert commands(own) == ["python -m gainbench run --suite mine.yaml --scale cpu"]
+    # Of a narrowed suite of the user's nothing tells what the file has.
+    less = bench(name="mine", methods=("gain",), scale=shorter, narrowed=("methods left out: telea",))
+    (command,) = commands(less.failed("gain", "failed", "x"))
+    assert command == (
+        "python -m gainbench run --suite mine.yaml --scale cpu --methods gain --datasets photos-230 --seeds 0 "
+        "--iterations 7"
+    )
+
+
+def test_commands_plan_no_cell_that_is_not_there(bench: MakeBench) -> None:
+    made = bench(name="seeds", datasets=("celeba-999",), methods=("gain", "partial_conv"), seeds=(0, 1))
+    for method, seed in (("gain", 0), ("gain", 1), ("partial_conv", 0)):
+        made.done(method, small(0.0, "celeba-999"), seed=seed, dataset="celeba-999")
+    assert run_commands(made.stored().resolved) == [
+        "python -m gainbench run --suite seeds --scale cpu --methods gain --seeds 0,1",
+        "python -m gainbench run --suite seeds --scale cpu --methods partial_conv --seeds 0",
+    ]
+
+
+def test_commands_name_the_plugin(bench: MakeBench, tmp_path: Path) -> None:
+    made = bench(methods=("telea", "mine")).done("telea", small(0.0)).done("mine", small(1.0))
+    mine = made.cells[1]
+    made.cells[1] = replace(mine, spec=mine.spec.model_copy(update={"plugin": tmp_path / "my method.py"}))
+    (command,) = run_commands(made.stored().resolved)
+    assert command.endswith(f"--plugin '{tmp_path}/my method.py'")
 
 
 def test_the_gallery_gives_way_where_the_page_would_grow_too_large(

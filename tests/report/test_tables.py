@@ -198,6 +198,17 @@ def test_notes_say_what_one_seed_cannot(bench: MakeBench, analysis: Analysis) ->
     assert "as few as 10 photographs" in text
 
 
+def test_notes_name_the_method_that_has_one_seed_where_others_have_more(bench: MakeBench) -> None:
+    made = bench(seeds=(0, 1))
+    for method, seed in (("gain", 0), ("gain", 1), ("partial_conv", 0)):
+        made.done(method, make_rows(0.0, seed, metrics=["psnr_rgb"]), seed=seed)
+    made.done("telea", make_rows(1.0, 0, metrics=["psnr_rgb"]), trained=False)
+    text = text_of(main_table(Analysis(made.stored()), "photos-230"))
+    assert "photographs and, where there are several, training seeds resampled" in text
+    assert "One training seed of partial_conv: intervals and differences speak of the network trained here" in text
+    assert "Intervals over 2 training seeds are rather too narrow" in text
+
+
 def test_identical_pictures_are_counted(bench: MakeBench) -> None:
     rows = rows_of(0.0)
     rows.loc[[0, 5], "psnr_rgb"] = 100.0
