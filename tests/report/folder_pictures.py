@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from gainbench.report.folders import evaluate
+
 SIDE = 32
+PIXELS = ("l1_mean", "l1_hole", "psnr_rgb", "ssim_rgb_g11")
 
 
 class Folders:
@@ -50,3 +53,7 @@ class Folders:
     @staticmethod
     def read(path: Path) -> np.ndarray:
         return np.asarray(Image.open(path))
+
+
+def scored(folders: Folders, **options):
+    return evaluate(folders.pred, folders.target, folders.mask, **({"metrics": PIXELS} | options))
