@@ -259,7 +259,7 @@ def cell(
     precision: ArithmeticOption = Arithmetic.auto,
     checkpoint_seconds: CheckpointOption = 60.0,
     supervised: Annotated[bool, typer.Option("--supervised", help="end when standard input closes")] = False,
-    counted: Annotated[bool, typer.Option("--counted", help="the attempt is noted already")] = False,
+    noted: Annotated[bool, typer.Option("--noted", help="the attempt is noted and counted already")] = False,
 ) -> None:
     """Run one cell in this process; `run` starts this verb for every cell."""
     from gainbench.run.executors.child import end_with_parent, run_child
@@ -273,7 +273,7 @@ def cell(
         devices=devices,
         precision=precision.value,
         checkpoint_seconds=checkpoint_seconds,
-        counted=not counted,
+        counted=not noted,
     )
     raise typer.Exit(0 if done else 1)
 

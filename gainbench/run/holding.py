@@ -37,7 +37,7 @@ def cell_held(folder: Path, seconds: float = 0.0) -> Iterator[bool]:
         except Timeout:
             ours = False
         except (OSError, NotImplementedError):
-            # Where nothing can be written no lock can be made, so nobody has one; whoever writes says what is wrong.
+            # Where no lock can be made nobody has one: running the cell is refused there, and a status may say so.
             ours = True
         else:
             ours = True

@@ -121,7 +121,7 @@ def _start(place: int, slot: int, spec: CellSpec, root: Path, execution: Executi
             begin(folder, pid=os.getpid(), threads=threads, devices=devices, precision=precision, counted=True)
     command = [sys.executable, "-m", "gainbench", "cell", str(folder / SPEC), "--out", str(root), "--supervised"]
     command += ["--threads", str(threads), "--devices", str(devices), "--precision", precision]
-    command += ["--checkpoint-seconds", str(execution.checkpoint_seconds), *(["--counted"] if ours else [])]
+    command += ["--checkpoint-seconds", str(execution.checkpoint_seconds), *(["--noted"] if ours else [])]
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - this very interpreter, arguments of our own making
             command,
