@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import gainbench_baselines.edge_connect as module
+import gainbench_baselines.edge_start as start
 import pytest
 import torch
 from gainbench_baselines.edge_connect import EdgeCanny, EdgeCannyParams, EdgeHED, EdgeHEDParams
@@ -112,6 +113,30 @@ def test_g2_starts_as_a_linear_coder() -> None:
         assert copied[0, 1] > 0.5
 
 
+@pytest.mark.parametrize("base", [64, 26, 12])
+def test_with_fewer_channels_than_pixels_the_coder_keeps_the_lowest_frequencies(
+    monkeypatch: pytest.MonkeyPatch, base: int
+) -> None:
+    monkeypatch.setattr(start, "NOISE", 0.0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        G2 = EdgeConnectGenerator(in_channels=5, out_channels=3, base=base, dilation=1, spectral=False)
+        start_linear_(G2.layers)
+        plain = nn.Sequential(*(l for l in G2.layers if not isinstance(l, nn.InstanceNorm2d | ResidualBlock)))
+        # Means of 4 x 4 pixels first; a checkerboard last.
+        flat = torch.randn(1, 5, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+        checkerboard = (-1.0) ** (torch.arange(16)[:, None] + torch.arange(16))
+        with torch.no_grad():
+            kept, fine = plain(flat), plain(flat * checkerboard)
+
+    def gain(out: Tensor, x: Tensor) -> float:
+        return float((out * x[:, :3]).sum() / (x[:, :3] ** 2).sum())
+
+    assert kept[0, 0] / flat[0, 0] == pytest.approx(torch.full((16, 16), gain(kept, flat)).numpy(), rel=1e-4)
+    whole = 4 * base // 2 >= 16 * 5
+    assert gain(fine, flat * checkerboard) == pytest.approx(gain(kept, flat) if whole else 0.0, abs=1e-5)
+
+
 def test_a_score_sees_a_patch_of_70_pixels() -> None:
     judge = EdgeConnectDiscriminator(in_channels=1, base=2).eval()
     x = torch.zeros(1, 1, 160, 160, requires_grad=True)
@@ -150,6 +175,30 @@ def test_only_in_short_trainings_g2_has_batch_norm(iterations: int, asked: str |
     assert all(type(norm) is expected for norm in norms(method.G2))
     # The published instance norm has no scale and shift either.
     assert not any(list(norm.parameters()) for norm in norms(method.G2))
+
+
+@pytest.mark.parametrize(
+    ("iterations", "asked", "told"),
+    [(1_000_000, None, False), (1500, None, True), (1500, False, False), (1_000_000, True, True)],
+)
+def test_only_in_short_trainings_g2_is_given_the_mask_and_the_mean_colour(
+    iterations: int, asked: bool | None, told: bool
+) -> None:
+    scale = SMALL.model_copy(update={"iterations": iterations})
+    method = EdgeCanny(EdgeCannyParams(base=4, paint_mask=asked), scale).eval()
+    inputs: list[Tensor] = []
+    method.G2.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
+    batch = a_batch()
+    with torch.no_grad():
+        method.inpaint(batch.visible, batch.known)
+    assert inputs[0].shape[1] == (5 if told else 4)
+    for picture, known, given in zip(batch.image, batch.known, inputs[0], strict=True):
+        visible = picture[:, known[0] > 0.5]
+        colour = visible.mean(1) if told else torch.ones(3)
+        expected = colour[:, None, None].expand_as(picture).clone()
+        expected[:, known[0] > 0.5] = visible
+        torch.testing.assert_close(given[:3], expected)
+        assert not told or torch.equal(given[4:], 1 - known)
 
 
 def test_hidden_pixels_never_change_the_output(method: EdgeCanny) -> None:
@@ -199,6 +248,14 @@ def test_three_stages_follow_each_other(method: EdgeCanny) -> None:
     assert list(phases["paint"].modules) == [method.G2]
     assert list(phases["joint"].modules) == [method.G1, method.G2]
     assert list(phases["joint_discriminator"].modules) == [method.D2]
+
+
+def test_in_a_short_training_g1_learns_ten_times_as_fast_and_g2_four_times() -> None:
+    short = SMALL.model_copy(update={"iterations": 1500})
+    rates = [phase.lr for phase in EdgeCanny(EdgeCannyParams(base=4), short).phases()]
+    assert rates == pytest.approx([1e-4, 1e-3, 4e-5, 4e-4, 1e-6, 1e-5])
+    rates = [phase.lr for phase in EdgeCanny(EdgeCannyParams(base=4, lr=2e-4), short).phases()]
+    assert rates == pytest.approx([2e-5, 2e-4, 2e-5, 2e-4, 1e-6, 1e-5])
 
 
 def test_g1s_losses_equal_a_literal_reading_of_the_paper(method: EdgeCanny) -> None:
