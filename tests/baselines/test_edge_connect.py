@@ -122,7 +122,9 @@ def test_with_fewer_channels_than_pixels_the_coder_keeps_the_lowest_frequencies(
         torch.manual_seed(0)
         G2 = EdgeConnectGenerator(in_channels=5, out_channels=3, base=base, dilation=1, spectral=False)
         start_linear_(G2.layers)
-        plain = nn.Sequential(*(l for l in G2.layers if not isinstance(l, nn.InstanceNorm2d | ResidualBlock)))
+        plain = nn.Sequential(
+            *(layer for layer in G2.layers if not isinstance(layer, nn.InstanceNorm2d | ResidualBlock))
+        )
         # Means of 4 x 4 pixels first; a checkerboard last.
         flat = torch.randn(1, 5, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
         checkerboard = (-1.0) ** (torch.arange(16)[:, None] + torch.arange(16))
@@ -182,7 +184,7 @@ def test_only_in_short_trainings_g2_has_batch_norm(iterations: int, asked: str |
     [(1_000_000, None, False), (1500, None, True), (1500, False, False), (1_000_000, True, True)],
 )
 def test_only_in_short_trainings_g2_is_given_the_mask_and_the_mean_colour(
-    iterations: int, asked: bool | None, told: bool
+    *, iterations: int, asked: bool | None, told: bool
 ) -> None:
     scale = SMALL.model_copy(update={"iterations": iterations})
     method = EdgeCanny(EdgeCannyParams(base=4, paint_mask=asked), scale).eval()
