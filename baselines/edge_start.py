@@ -85,7 +85,7 @@ def _halving(mixing: Tensor, frequencies: list[int], values: int, *, weight: int
     kept = sorted(bands, key=lambda entry: (entry[0], entry[2]))[:values]
     mixed = _rotation(values, len(kept))
     analysis = torch.stack([torch.outer(mixing[:, coefficient], HAAR[band]) for _, band, coefficient in kept])
-    taps = torch.einsum("ok,kvt->ovt", mixed, analysis).unflatten(2, (2, 2))
+    taps = torch.einsum("ok,kvt->ovt", mixed, analysis).reshape(values, -1, 2, 2)
     return taps, mixed, [frequency for frequency, _, _ in kept]
 
 
