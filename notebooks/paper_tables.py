@@ -81,8 +81,8 @@ Markdown(next(path for path in files.tables if path.suffix == ".md").read_text(e
 # %% [markdown]
 # ## What a mean hides
 #
-# The same metric by hole size, and the distances between sets of pictures with their floor: the distance of other real
-# photographs, as many of them. A value near its floor says nothing more.
+# The same metric by hole size, and the distances between sets of pictures. Their floor is the distance of as many other
+# real photographs; completed pictures, which share all known pixels with their originals, are usually below it.
 
 # %%
 by_size = stored.rows.pivot_table(index=["dataset", "bin"], columns="method", values=metrics[0], sort=False)

@@ -27,9 +27,13 @@ def set_records(
 ) -> list[dict[str, Any]]:
     """Distance between completed and original pictures for each bin and border class, pooled and overall.
 
-    The real side holds each original once, also where a pool completes it several times under different holes. The
-    floor is the same distance between those originals and as many other real pictures (fewer if there are not as
-    many): what a perfect method would score on other pictures, and how far the estimate's bias reaches at this size.
+    The real side holds each original once, also where a pool completes it several times under different holes. The two
+    sides are not independent: a completed picture is measured against a set that holds its own original, so every
+    distance comes out lower than between independent sets of this size (a perfect fill has a Frechet distance of 0
+    and a kernel distance below 0), and pools must be compared with pools of the same pictures alone.
+
+    The floor is the same distance between those originals and as many other real pictures (fewer if there are not as
+    many): what real photographs score that share nothing with the originals.
 
     Args:
         table: the pairing's table: columns bin, border.

@@ -152,7 +152,7 @@ class Analysis:
         return [info for info in self._present(dataset) if is_legacy(info.id)]
 
     def few_pictures(self, dataset: str) -> bool:
-        """Whether the largest set of pictures of a data set is so small that a Frechet distance is mostly bias."""
+        """Whether the largest set of pictures of a data set is so small that a Frechet distance has a large bias."""
         sizes = [
             score.n for place, found in self.set_scores.items() if place.dataset == dataset for score in found.values()
         ]

@@ -230,11 +230,18 @@ def set_metric_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -
     names = listed([info.id for info in analysis.metrics(dataset, "set") if info.id in metrics])
     notes = [
         f"{names}: one value for each set of pictures, without interval or test; its bias changes with n.",
-        f"{FLOOR_LABEL.capitalize()}: the same distance between the originals and as many other real pictures.",
+        (
+            "Completed pictures are measured against their own originals, so these distances come out lower than between "
+            "independent sets (KID below 0, too): compare methods within a column, not columns."
+        ),
+        (
+            f"{FLOOR_LABEL.capitalize()}: the same distance between the originals and as many other real pictures, which "
+            "share nothing with them; completed pictures share all that is known, so values below it are usual."
+        ),
     ]
     if analysis.few_pictures(dataset):
         notes.append(
-            f"With n below {count(FEW_PICTURES)} a Frechet distance is mostly bias: read KID first, where it is given."
+            f"With n below {count(FEW_PICTURES)} Frechet distances have a large bias: read KID first, where given."
         )
     return notes
 

@@ -4,9 +4,8 @@ Each data set has one main table (all metrics, all bins pooled) and one table pe
 classes apart, then pooled. Parameters and multiply-accumulates stand beside every result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 
 from gainbench.evaluation.metrics.catalogue import METRICS, MetricInfo
 from gainbench.report.analysis import ALL, Analysis, Place, Score, Scored, SetScore
@@ -23,6 +22,7 @@ from gainbench.report.numbers import (
     percent,
     quantity,
 )
+from gainbench.report.reversals import FAMILIES, reversals
 from gainbench.run.store import StoredCell
 
 BORDER_HEADINGS = {
@@ -31,18 +31,10 @@ BORDER_HEADINGS = {
     ALL: "All holes",
 }
 
-COSTS = ("parameters", "MACs", "training", "ms a picture", "peak memory (MiB)")
+COSTS = ("parameters", "MACs", "training", "ms a picture", "process memory (MiB)")
 
 LEGACY = "-definitions"
 """How the file of the table of other papers' definitions ends."""
-
-FAMILIES = (
-    ("psnr_rgb", "legacy_zits_psnr"),
-    ("ssim_rgb_g11", "legacy_edgeconnect_ssim", "legacy_aotgan_ssim", "legacy_lama_ssim"),
-    ("l1_hole", "legacy_mmagic_mae"),
-    ("l1_rel", "legacy_edgeconnect_mae"),
-)
-"""Metrics that other papers print under the name of ours, ours first."""
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 
@@ -191,30 +183,8 @@ def legacy_table(analysis: Analysis, dataset: str) -> Table:
         table,
         columns=table.columns[: len(infos)],
         panels=(replace(table.pooled, rows=rows),),
-        notes=(*_reversals(analysis, dataset, infos), *table.notes),
+        notes=(*reversals(analysis, dataset, infos), *table.notes),
     )
-
-
-def _reversals(analysis: Analysis, dataset: str, infos: Sequence[MetricInfo]) -> Iterator[str]:
-    """Which methods change places where only the definition of a metric changes."""
-    means = {
-        info.id: {
-            method: score.interval.value
-            for method, score in analysis.scores.get(Place(dataset, info.id, ALL, ALL), {}).items()
-        }
-        for info in infos
-    }
-    for family in FAMILIES:
-        alike = [info for info in infos if info.id in family]
-        for first, other in ((alike[0], other) for other in alike[1:]):
-            swapped = [
-                f"{a} and {b}"
-                for a, b in combinations(means[first.id], 2)
-                if a in means[other.id] and b in means[other.id]
-                and (means[first.id][a] - means[first.id][b]) * (means[other.id][a] - means[other.id][b]) < 0
-            ]  # fmt: skip
-            if swapped:
-                yield f"{first.label} and {other.label} rank {listed(swapped)} in opposite orders."
 
 
 def cost_table(analysis: Analysis, dataset: str) -> Table:
@@ -230,11 +200,6 @@ def cost_table(analysis: Analysis, dataset: str) -> Table:
             rows.append(
                 Row(method, _all_costs(results[0].cost), note) if results else _hole(cells[0], len(COSTS), note)
             )
-    devices = {
-        f"{cell.result.environment.get('device', 'unknown device')} ({cell.result.environment.get('processor', '?')})"
-        for cell in analysis.cells(dataset)
-        if cell.result is not None
-    }
     return Table(
         name=f"{dataset}-cost",
         dataset=dataset,
@@ -246,10 +211,26 @@ def cost_table(analysis: Analysis, dataset: str) -> Table:
         notes=(
             *opening_notes(analysis, dataset),
             "Parameters and multiply-accumulates (MACs): of completing one picture, without what only training uses.",
-            "ms a picture: median and quartiles, in batches, without loading and metrics.",
-            f"Measured on {listed(sorted(devices))}.",
+            "ms a picture: median and quartiles over batches, without loading and metrics.",
+            "Process memory: the most the whole process held in evaluation, metrics included; on a GPU, by tensors.",
+            *_device_notes(analysis, dataset),
         ),
     )
+
+
+def _device_notes(analysis: Analysis, dataset: str) -> list[str]:
+    """Where the first finished cell of each method ran: the rows' times are those cells'."""
+    where: dict[str, list[str]] = {}
+    for method in analysis.methods:
+        finished = [cell.result for cell in analysis.cells(dataset, method) if cell.result is not None]
+        if finished:
+            found = finished[0].environment
+            device = f"{found.get('device', 'unknown device')} ({found.get('processor', '?')})"
+            where.setdefault(device, []).append(method)
+    if len(where) < 2:
+        return [f"Measured on {device}, beside whatever else ran there." for device in where]
+    listing = "; ".join(f"{listed(methods)} on {device}" for device, methods in where.items())
+    return [f"Measured on several machines, whose times must not be compared: {listing}."]
 
 
 def _hole(cell: StoredCell, columns: int, note: int | None) -> Row:

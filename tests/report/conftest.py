@@ -161,6 +161,7 @@ class Bench:
         trained: bool = True,
         missing: dict[str, str] | None = None,
         fd: float = 21.5,
+        environment: dict[str, str] | None = None,
     ) -> "Bench":
         spec = self.spec(method, seed, dataset)
         names = (spec.key, dataset, spec.method.label, seed, spec.scale.name)
@@ -188,7 +189,8 @@ class Bench:
             pairing_sha256="1a2b3c4d5e6f" + "0" * 52,
             rows_sha256="b" * 64,
             cost=cost,
-            environment={"python": "3.11.7", "packages": {"torch": "2.6.0"}, "device": "cpu", "commit": "abc1234"},
+            environment={"python": "3.11.7", "packages": {"torch": "2.6.0"}, "device": "cpu", "commit": "abc1234"}
+            | (environment or {}),
         )
         self.cells.append(StoredCell(spec, self.folder(spec), CellStatus(state="done"), result))
         return self

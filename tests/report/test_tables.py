@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -87,7 +88,7 @@ def test_cost_table_has_training_time_and_budget(analysis: Analysis) -> None:
     gain = row(table, "gain")
     assert (gain["parameters"], gain["MACs"], gain["training"]) == ("14.6 M", "68.2 G", "14 min")
     assert (gain["ms a picture"], table.pooled.rows[0].cells[3].interval) == ("5.25", "[5.1, 6]")
-    assert gain["peak memory (MiB)"] == "1,300"
+    assert gain["process memory (MiB)"] == "1,300"
     assert row(table, "telea")["training"] == NOTHING
     assert "1,500 iterations of batch 4" in " ".join(table.caption)
 
@@ -209,6 +210,33 @@ def test_notes_name_the_method_that_has_one_seed_where_others_have_more(bench: M
     assert "Intervals over 2 training seeds are rather too narrow" in text
 
 
+def test_methods_that_no_definition_tells_apart_change_no_places(bench: MakeBench) -> None:
+    made = bench(metrics=("psnr_rgb", "legacy_zits_psnr"), methods=("gain", "telea"))
+    for sign, method in ((1, "gain"), (-1, "telea")):
+        rows = make_rows(0.0, 0, metrics=["psnr_rgb"], photographs=6)
+        # Half of the rows better, half worse: means differ by .001 dB, each way by another definition.
+        noise = sign * np.where(np.arange(len(rows)) % 2, 1.0, -1.0)
+        rows["legacy_zits_psnr"] = rows["psnr_rgb"] + noise - sign * 0.001
+        rows["psnr_rgb"] += noise + sign * 0.001
+        made.done(method, rows)
+    table = dataset_tables(Analysis(made.stored()), "photos-230")[-2]
+    ours, theirs = ([row.cells[place].value for row in table.pooled.rows[:2]] for place in (0, 1))
+    assert (ours[0] - ours[1]) * (theirs[0] - theirs[1]) < 0
+    assert not any("opposite orders" in note for note in table.notes)
+
+
+def test_the_cost_table_says_which_method_ran_on_which_machine(bench: MakeBench) -> None:
+    def notes(*processors: str) -> str:
+        made = bench(methods=("gain", "telea", "partial_conv"))
+        for method, processor in zip(("gain", "telea", "partial_conv"), processors, strict=True):
+            made.done(method, rows_of(0.0), environment={"device": "cpu", "processor": processor})
+        return " ".join(dataset_tables(Analysis(made.stored()), "photos-230")[-1].notes)
+
+    assert "Measured on cpu (A), beside whatever else ran there." in notes("A", "A", "A")
+    several = notes("A", "B", "A")
+    assert "whose times must not be compared: gain and partial_conv on cpu (A); telea on cpu (B)." in several
+
+
 def test_identical_pictures_are_counted(bench: MakeBench) -> None:
     rows = rows_of(0.0)
     rows.loc[[0, 5], "psnr_rgb"] = 100.0
@@ -220,7 +248,7 @@ def test_other_papers_definitions_stand_in_a_table_of_their_own(bench: MakeBench
     metrics = ("psnr_rgb", "ssim_rgb_g11", "legacy_lama_ssim", "legacy_zits_psnr")
     made = bench(metrics=metrics, methods=("gain", "telea"))
     for place, method in enumerate(("gain", "telea")):
-        rows = make_rows(float(place), 0, metrics=["psnr_rgb", "ssim_rgb_g11"], photographs=6)
+        rows = make_rows(float(place), 0, metrics=["psnr_rgb", "ssim_rgb_g11"], photographs=10)
         rows["legacy_zits_psnr"] = rows["psnr_rgb"] + 1
         # The other way round: what happens when a window makes the difference.
         rows["legacy_lama_ssim"] = 1 - rows["ssim_rgb_g11"] / 2

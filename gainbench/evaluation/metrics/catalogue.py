@@ -177,8 +177,8 @@ _TABLE = (
         "KID (MobileNetV2)",
         "lower",
         "set",
-        "squared MMD with the kernel (x.y / 1280 + 1)^3, full unbiased estimator, on the features of fd_mobilenetv2; "
-        "may be below 0",
+        "squared MMD with the kernel (x.y / 1280 + 1)^3, full estimator (unbiased for independent sets), on the "
+        "features of fd_mobilenetv2; may be below 0",
         "brute force",
         asset="mobilenet-v2",
     ),

@@ -84,7 +84,7 @@ def kernel_distance(first: Features, second: Features) -> float:
     """Squared maximum mean discrepancy with the kernel (x.y / d + 1)^3: KID without its subsets.
 
     The unbiased estimator over all pairs (Binkowski et al. 2018, ICLR, eq. 4; Gretton et al. 2012, lemma 6): its
-    expectation is 0 for equal distributions at any N, so a single value may be negative.
+    expectation is 0 for independent sets of equal distributions at any N, so a single value may be negative.
 
     Args:
         first: (N1, d).
