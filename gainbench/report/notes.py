@@ -231,12 +231,12 @@ def set_metric_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -
     notes = [
         f"{names}: one value for each set of pictures, without interval or test; its bias changes with n.",
         (
-            "Completed pictures are measured against their own originals, so these distances come out lower than between "
-            "independent sets (KID below 0, too): compare methods within a column, not columns."
+            "Completed pictures are measured against their own originals, so these distances come out lower than "
+            "between independent sets (KID below 0, too): compare methods within a column, not columns."
         ),
         (
-            f"{FLOOR_LABEL.capitalize()}: the same distance between the originals and as many other real pictures, which "
-            "share nothing with them; completed pictures share all that is known, so values below it are usual."
+            f"{FLOOR_LABEL.capitalize()}: the same distance between the originals and as many other real pictures, "
+            "which share nothing with them; completed pictures share all that is known, so values below it are usual."
         ),
     ]
     if analysis.few_pictures(dataset):
