@@ -70,6 +70,16 @@ def one_of(choices: type[StrEnum], option: str) -> dict[str, Any]:
     }
 
 
+def at_home(path: Path | list[Path] | None) -> Path | list[Path] | None:
+    """The callback of every option and argument that is a path: ``~`` is the user's home.
+
+    A shell does not see to it after an equals sign, as in ``--out=~/results``.
+    """
+    if isinstance(path, list):
+        return [one.expanduser() for one in path]
+    return None if path is None else path.expanduser()
+
+
 SuiteOption = Annotated[
     str,
     typer.Option(
@@ -95,8 +105,10 @@ DataOption = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=PATH", autocompletion=completion.dataset_paths, help="where a data set of yours lies"),
 ]
-PluginOption = Annotated[Path | None, typer.Option(metavar="FILE", help="a Python file whose methods join the suite")]
-RootOption = Annotated[Path, typer.Option("--out", metavar="ROOT", help="the results root")]
+PluginOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", callback=at_home, help="a Python file whose methods join the suite")
+]
+RootOption = Annotated[Path, typer.Option("--out", metavar="ROOT", callback=at_home, help="the results root")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="refuse data sets with files that cannot be used")]
 ArithmeticOption = Annotated[
     Arithmetic, typer.Option(help="arithmetic of forward passes", **one_of(Arithmetic, "--precision"))
@@ -106,8 +118,12 @@ DevicesOption = Annotated[
     typer.Option(min=1, help="processes that share each training, a GPU each, or the cores; a batch must divide by it"),
 ]
 CheckpointOption = Annotated[float, typer.Option(min=0.0, help="wall time between training checkpoints")]
-FidOption = Annotated[Path | None, typer.Option(metavar="FILE", help="pytorch-fid's Inception weights")]
-AssetsOption = Annotated[Path | None, typer.Option(metavar="FOLDER", help="your own weights and photographs")]
+FidOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", callback=at_home, help="pytorch-fid's Inception weights")
+]
+AssetsOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", callback=at_home, help="your own weights and photographs")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="say only what is wrong")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="one JSON value on standard output, for a program; all else on standard error")
@@ -121,7 +137,8 @@ ReferenceOption = Annotated[
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="train everything here: --reference none")]
 ReferenceDirOption = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="reference results; default the clone's results/reference")
+    Path | None,
+    typer.Option(metavar="FOLDER", callback=at_home, help="reference results; default the clone's results/reference"),
 ]
 PlannedArgument = Annotated[
     str | None,
@@ -245,13 +262,14 @@ def provide(fid_weights: Path | None, assets_dir: Path | None) -> None:
     Raises:
         AssetError: there is nothing at a path, or the weights are others than the catalogue's.
     """
-    for path, variable in ((fid_weights, "GAINBENCH_FID_WEIGHTS"), (assets_dir, "GAINBENCH_ASSETS")):
-        if path is not None:
+    for given, variable in ((fid_weights, "GAINBENCH_FID_WEIGHTS"), (assets_dir, "GAINBENCH_ASSETS")):
+        if given is not None:
+            path = given.expanduser()
             if not path.exists():
                 raise AssetError(f"there is nothing at {path}")
-            if path is fid_weights:
+            if given is fid_weights:
                 # Cells name a metric without its weights and go on: after all trainings that would be too late.
                 from gainbench.assets import check_own_file  # noqa: PLC0415 - for this option alone: --help stays fast
 
                 check_own_file("inception-fid", path, option="--fid-weights")
-            os.environ[variable] = str(path.expanduser().resolve())
+            os.environ[variable] = str(path.resolve())

@@ -314,7 +314,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
     Raises:
         SpecError: no such suite or file, text that is not YAML, an unknown key, a value of the wrong type.
     """
-    path = Path(name_or_path)
+    path = Path(name_or_path).expanduser()
     if path.suffix in {".yaml", ".yml"}:
         text, source = _text(path), str(path)
     elif str(name_or_path) in suite_names():

@@ -3,14 +3,17 @@
 import importlib
 import os
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
+from typer.testing import CliRunner
 
 from gainbench.assets import asset_path
 from gainbench.assets.cache import file_sha256
 from gainbench.assets.catalogue import find_asset
+from gainbench.cli import app
 from gainbench.errors import AssetError, SpecError
-from gainbench.options import job_count, named_paths, provide, seed_numbers, split_labels
+from gainbench.options import at_home, job_count, named_paths, provide, seed_numbers, split_labels
 
 
 def test_labels_are_split_outside_of_their_options():
@@ -28,6 +31,27 @@ def test_paths_are_split_at_the_first_equals_sign():
 def test_paths_without_a_name_or_a_path_are_refused(text):
     with pytest.raises(SpecError, match="NAME=PATH"):
         named_paths([text])
+
+
+def test_home_is_found_after_an_equals_sign_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    told = CliRunner().invoke(app, ["status", "--out=~/nowhere"])
+    assert str(tmp_path / "nowhere") in str(told.exception)
+    assert at_home([Path("~/a"), Path("b")]) == [tmp_path / "a", Path("b")]
+    with pytest.raises(AssetError, match=f"nothing at {tmp_path}/mine"):
+        provide(None, Path("~/mine"))
+
+
+def test_every_path_that_a_verb_takes_may_begin_at_home():
+    groups = [app, *(group.typer_instance for group in app.registered_groups)]
+    verbs = [verb for group in groups for verb in group.registered_commands if not verb.hidden]
+    found = {}
+    for verb in verbs:
+        for name, hint in get_type_hints(verb.callback, include_extras=True).items():
+            if "Path" in str(getattr(hint, "__origin__", "")):
+                found[f"{verb.callback.__name__} {name}"] = hint.__metadata__[0].callback
+    assert len(found) > 25
+    assert [name for name, callback in found.items() if callback is not at_home] == []
 
 
 def test_seeds_are_whole_numbers():

@@ -7,7 +7,16 @@ import typer
 
 from gainbench import completion, console
 from gainbench.cli.application import app
-from gainbench.options import AssetsOption, FidOption, JsonOption, QuietOption, method_folders, provide, split_names
+from gainbench.options import (
+    AssetsOption,
+    FidOption,
+    JsonOption,
+    QuietOption,
+    at_home,
+    method_folders,
+    provide,
+    split_names,
+)
 
 
 @app.command()
@@ -16,17 +25,23 @@ def evaluate(
     pred: Annotated[
         list[str], typer.Option(metavar="FOLDER|NAME=FOLDER", help="completed pictures; several are compared")
     ],
-    target: Annotated[Path, typer.Option(metavar="FOLDER", help="the originals, paired by name")],
+    target: Annotated[Path, typer.Option(metavar="FOLDER", callback=at_home, help="the originals, paired by name")],
     mask: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="the holes, white = hole; without, whole pictures only")
+        Path | None,
+        typer.Option(metavar="FOLDER", callback=at_home, help="the holes, white = hole; without, whole pictures only"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="gets rows.parquet and tables")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", callback=at_home, help="gets rows.parquet and tables")
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(autocompletion=completion.metrics, help="separated by commas; default those of the paper suite"),
     ] = None,
     photographs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV of name, photograph: crops of one photograph go together")
+        Path | None,
+        typer.Option(
+            metavar="FILE", callback=at_home, help="CSV of name, photograph: crops of one photograph go together"
+        ),
     ] = None,
     invert_masks: Annotated[
         bool | None, typer.Option("--invert-masks/--no-invert-masks", help="black is the hole / white is, even if most")

@@ -8,7 +8,7 @@ import typer
 from gainbench import completion, console
 from gainbench.cli.application import app
 from gainbench.errors import SpecError
-from gainbench.options import AssetsOption, JsonOption, Listed, PluginOption, one_of, provide
+from gainbench.options import AssetsOption, JsonOption, Listed, PluginOption, at_home, one_of, provide
 
 assets_app = typer.Typer(help="Weights and photographs: list, fetch, verify.", no_args_is_help=True)
 app.add_typer(assets_app, name="assets")
@@ -25,7 +25,9 @@ def list_things(
         str | None,
         typer.Option(autocompletion=completion.protocols, help="of masks: measure the holes of this protocol"),
     ] = None,
-    path: Annotated[Path | None, typer.Option(help="of masks: the folder that the protocol reads")] = None,
+    path: Annotated[
+        Path | None, typer.Option(callback=at_home, help="of masks: the folder that the protocol reads")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List methods and options, suites, data sets, hole protocols, metrics, or our readings of GAIN's paper."""

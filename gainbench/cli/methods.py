@@ -7,7 +7,7 @@ import typer
 
 from gainbench import completion, console
 from gainbench.cli.application import app
-from gainbench.options import Arithmetic, ArithmeticOption, JsonOption, PluginOption, QuietOption
+from gainbench.options import Arithmetic, ArithmeticOption, JsonOption, PluginOption, QuietOption, at_home
 
 
 @app.command()
@@ -43,7 +43,7 @@ def check(
 def new_method(
     name: Annotated[str, typer.Argument(help="what suites will call it, as in my_method")],
     *,
-    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="where NAME.py goes")] = Path(),
+    folder: Annotated[Path, typer.Option(metavar="FOLDER", callback=at_home, help="where NAME.py goes")] = Path(),
 ) -> None:
     """Write a commented one-file plugin that trains and passes check, to change into a method of your own."""
     from gainbench.run.new_method import new_method as write
@@ -56,11 +56,20 @@ def new_method(
 @app.command()
 def explain(
     method: Annotated[str, typer.Argument(autocompletion=completion.one_method, help="gain, or gain[option=value]")],
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="a picture")],
-    mask: Annotated[Path, typer.Argument(metavar="MASK", help="of the same size, white = hole")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", callback=at_home, help="a picture")],
+    mask: Annotated[Path, typer.Argument(metavar="MASK", callback=at_home, help="of the same size, white = hole")],
     *,
-    weights: Annotated[Path, typer.Option(metavar="CELL|FILE", help="a trained cell's folder, or its weights")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="gets an SVG and a PNG")] = Path("results/explained"),
+    weights: Annotated[
+        Path, typer.Option(metavar="CELL|FILE", callback=at_home, help="a trained cell's folder, or its weights")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER",
+            callback=at_home,
+            help="gets an SVG and a PNG, named by picture, mask, method, scale and a digest of their contents",
+        ),
+    ] = Path("results/explained"),
     scale: Annotated[
         str | None,
         typer.Option(
@@ -86,15 +95,20 @@ def explain(
 @app.command()
 def inpaint(
     *,
-    image: Annotated[Path, typer.Option(metavar="FILE|FOLDER", help="a picture, or a folder of them")],
-    mask: Annotated[Path, typer.Option(metavar="FILE|FOLDER", help="white = hole; or a folder, paired by name")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="gets a PNG for every picture")],
+    image: Annotated[
+        Path, typer.Option(metavar="FILE|FOLDER", callback=at_home, help="a picture, or a folder of them")
+    ],
+    mask: Annotated[
+        Path, typer.Option(metavar="FILE|FOLDER", callback=at_home, help="white = hole; or a folder, paired by name")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", callback=at_home, help="gets a PNG for every picture")],
     method: Annotated[
         str | None,
         typer.Option(autocompletion=completion.one_method, help="NAME or NAME[option=value]; default the cell's"),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="CELL|FILE", help="a trained cell's folder, or its weights.safetensors")
+        Path | None,
+        typer.Option(metavar="CELL|FILE", callback=at_home, help="a trained cell's folder, or its weights.safetensors"),
     ] = None,
     scale: Annotated[
         str | None,

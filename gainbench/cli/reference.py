@@ -17,6 +17,7 @@ from gainbench.options import (
     QuietOption,
     ReferenceDirOption,
     RootOption,
+    at_home,
     provide,
     split_labels,
 )
@@ -32,11 +33,19 @@ app.add_typer(reference_app, name="reference")
 
 @reference_app.command()
 def build(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="results roots of `run`, or suites' folders")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", callback=at_home, help="results roots of `run`, or suites' folders"),
+    ],
     *,
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="what is made or renewed")] = REFERENCE,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", callback=at_home, help="what is made or renewed")
+    ] = REFERENCE,
     work: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="for what is evaluated; default .reference in the first root")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", callback=at_home, help="for what is evaluated; default .reference in the first root"
+        ),
     ] = None,
     rows_only: Annotated[
         list[str] | None,
