@@ -62,7 +62,7 @@ def inpaint(
     method: str | None = None,
     weights: Path | str | None = None,
     scale: str | None = None,
-    plugin: Path | None = None,
+    plugin: Path | str | None = None,
     tile: int | None = None,
     invert_masks: bool | None = None,
     precision: Precision = "auto",
@@ -91,22 +91,23 @@ def inpaint(
         progress: called with pictures done and pictures in all.
 
     Returns:
-        One entry a picture, in name order. In a folder, a picture or mask that cannot be used is an entry with its
-        problem and the others go on; a single one raises.
+        One entry a picture, in name order. In a folder, a picture or mask that cannot be used, or a picture on which
+        the method fails, is an entry with its problem and the others go on; a single one raises.
 
     Raises:
         DataError: no picture, no mask of a picture's name, outputs that would overwrite each other or what they are
             made from, or (a single picture) a file that cannot be used.
         MaskError: (a single picture) a mask of another size, of other values, or of inverted polarity.
-        MethodError: no such method, weights missing or left over, a tile of another side, or an output that is not a
-            picture.
-        TrainingError: weights that do not fit.
+        MethodError: no such method, weights missing or left over, a tile of another side, or (a single picture) a
+            method that fails or whose output is not a picture.
+        TrainingError: weights that do not fit or are of another network.
         RunError: a cell's folder that is damaged.
     """
     image, mask, out = (Path(path).expanduser() for path in (image, mask, out))
     jobs = _paired(image, mask, out)
     trained = Path(weights).expanduser() if weights is not None else None
-    filler = _Filler(trained_method(method, trained, scale, plugin), tile, precision)
+    source = Path(plugin).expanduser() if plugin is not None else None
+    filler = _Filler(trained_method(method, trained, scale, source), tile, precision)
     done = []
     for number, (picture, hole, output) in enumerate(jobs):
         if progress is not None:
@@ -114,7 +115,7 @@ def inpaint(
         try:
             _inpaint_file(filler, picture, hole, output, invert_masks)
             done.append(Inpainted(picture, hole, output))
-        except (DataError, MaskError) as error:
+        except (DataError, MaskError, MethodError) as error:
             if not image.is_dir():
                 raise
             done.append(Inpainted(picture, hole, None, str(error)))
@@ -125,7 +126,12 @@ def inpaint(
 
 def _inpaint_file(filler: "_Filler", image: Path, mask: Path, output: Path, invert: bool | None) -> None:  # noqa: FBT001 - as read_mask takes it
     layers, hole, hidden = read_pair(image, mask, invert=invert)
-    write_png(layers.filled(hole, filler.fill(layers, hidden)), output)
+    try:
+        filled = filler.fill(layers, hidden)
+    except MethodError as error:
+        # What is said of pictures and masks names their files already.
+        raise MethodError(f"{image}: {error}") from error
+    write_png(layers.filled(hole, filled), output)
 
 
 def read_pair(image: Path, mask: Path, *, invert: bool | None) -> tuple[Layers, Hidden, Hidden]:
@@ -201,6 +207,16 @@ class _Filler:
         return self._pass(*mirrored(colours, hidden, self.method.scale.size))[:height, :width]
 
     def _pass(self, colours: Colours, hidden: Hidden) -> Colours:
+        height, width = hidden.shape
+        try:
+            return self._completed(colours, hidden)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            remedy = "take smaller tiles" if self.network else "make it smaller"
+            raise MethodError(
+                f"{self.method.name} has not memory enough for {width} x {height} pixels at once; {remedy}"
+            ) from error
+
+    def _completed(self, colours: Colours, hidden: Hidden) -> Colours:
         image = torch.from_numpy(colours).to(self.device).permute(2, 0, 1)[None].float() / 255.0
         known = torch.from_numpy(~hidden).to(self.device)[None, None].float()
         devices = [self.device] if self.device.type == "cuda" else []
@@ -223,11 +239,7 @@ class _Filler:
         height, width = known.shape[2:]
         try:
             return self.method.inpaint(image, known)
-        except torch.OutOfMemoryError as error:
-            raise MethodError(
-                f"{self.method.name} has not memory enough for {width} x {height} pixels at once; take smaller tiles"
-            ) from error
-        except GainbenchError:
+        except (GainbenchError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             raise MethodError(

@@ -44,6 +44,13 @@ class Peeking(Inpainter):
     name = "peeking"
     oracle = True
 
+class Narrow(Inpainter):
+    name = "narrow"
+    def inpaint(self, image, known):
+        if image.shape[3] > 80:
+            raise (MemoryError if image.shape[3] > 90 else ValueError)("too wide")
+        return image
+
 class Sulking(Inpainter):
     name = "sulking"
     def inpaint(self, image, known):
@@ -176,6 +183,19 @@ def test_a_folder_goes_on_after_what_cannot_be_used(picture, tmp_path):
     assert "more than 8 bits" in done[1].problem
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == ["a.png", "b.png"]
+
+
+def test_a_folder_goes_on_after_a_picture_on_which_the_method_fails(picture, plugin_file, tmp_path):
+    picture("a", width=85)
+    picture("b")
+    picture("c", width=95)
+    folders = (tmp_path / "in", tmp_path / "holes", tmp_path / "out")
+    first, second, third = inpaint(*folders, method="narrow", plugin=str(plugin_file))
+    assert (first.output, second.output, third.output) == (None, tmp_path / "out" / "b.png", None)
+    assert first.problem == f"{tmp_path / 'in' / 'a.png'}: narrow fails on 85 x 50 pixels: ValueError: too wide"
+    assert third.problem.startswith(f"{tmp_path / 'in' / 'c.png'}: narrow has not memory enough for 95 x 50 pixels")
+    with pytest.raises(MethodError, match=r"a\.png: narrow fails"):
+        inpaint(first.image, first.mask, tmp_path / "out", method="narrow", plugin=plugin_file)
 
 
 def test_one_mask_may_serve_a_folder(picture, tmp_path):
