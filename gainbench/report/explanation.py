@@ -61,6 +61,9 @@ LETTER = 0.061
 LONGEST = 99.0
 """Percentile of the gradients' lengths that gets the wheel's full colour: a few edges would bleach all the others."""
 
+LONGEST_STEM = 60
+"""Bytes that the names of picture and mask each have in a figure's name: file systems allow 255 in all."""
+
 PRIORITY_COLOURS = "YlOrRd"
 """From the lowest to the highest priority of a map."""
 
@@ -122,16 +125,23 @@ class _Layout:
 
 
 def write_explanation(explanation: "Explanation", folder: Path) -> tuple[Path, Path]:
-    """Draw it, and write ``<picture>-<method>.svg`` and ``.png`` atomically.
+    """Draw it, and write ``<picture>-<mask>-<method>-<scale>-<digest>.svg`` and ``.png`` atomically.
+
+    The digest tells apart what is explained with other weights, or of files that have these names elsewhere.
 
     Returns:
         Both paths.
     """
     method = explanation.label.replace("[", "-").replace("]", "").replace(",", "-")
-    stem = f"{Path(explanation.name).stem}-{method}"
+    of = "-".join(_shortened(Path(name).stem) for name in (explanation.name, explanation.mask))
+    stem = f"{of}-{method}-{explanation.scale.name}-{explanation.digest}"
     svg, png = folder / f"{stem}.svg", folder / f"{stem}.png"
     write_figure(lambda: _drawn(explanation), svg, png)
     return svg, png
+
+
+def _shortened(stem: str) -> str:
+    return stem.encode()[:LONGEST_STEM].decode(errors="ignore")
 
 
 def shown_rows(explanation: "Explanation") -> list[list["ExplainedStep"]]:

@@ -1,5 +1,7 @@
 """What GAIN does with one picture: how its hole closes block by block, by which priorities, along which gradients."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from gainbench.gain.trace import Step
 from gainbench.methods import composite, to_uint8
 from gainbench.run.environment import compute_device
 from gainbench.run.inpaint import TILE_SIDES, mirrored, read_pair
+from gainbench.run.layout import WEIGHTS
 from gainbench.run.tiles import Colours, Hidden
 from gainbench.run.trained import cell_of, trained_method
 from gainbench.spec import MethodSpec, Precision, Scale
@@ -50,6 +53,8 @@ class Explanation:
         branch: whose mask is followed: ``structure``, or ``content`` in a network that has no other.
         delta: the share of the largest priority that a position needs.
         name: of the picture.
+        mask: its mask's name.
+        digest: 8 hexadecimal digits of all that it is made from: weights, picture, mask, and how they are read.
         picture: upright, uint8 (H, W, 3).
         hidden: bool (H, W).
         completed: uint8 (H, W, 3).
@@ -65,6 +70,8 @@ class Explanation:
     branch: str
     delta: float
     name: str
+    mask: str
+    digest: str
     picture: Colours
     hidden: Hidden
     completed: Colours
@@ -126,8 +133,17 @@ def explain(
             "pass: cut out the part that matters, or make picture and mask smaller"
         )
     explanation = _explained(built, layers.colours, hidden, precision)
-    iterations = built.scale.iterations if cell_of(weights) is not None else None
-    return replace(explanation, name=image.name, iterations=iterations)
+    cell = cell_of(weights)
+    iterations = built.scale.iterations if cell is not None else None
+    sources = (weights if cell is None else cell / WEIGHTS, image, mask)
+    digest = _digest(sources, f"{built.scale.name} {invert_masks} {precision}")
+    return replace(explanation, name=image.name, mask=mask.name, digest=digest, iterations=iterations)
+
+
+def _digest(sources: Iterable[Path], how: str) -> str:
+    """Of contents, not of names: folders hold pictures and masks of one name, cells weights of one name."""
+    parts = [hashlib.blake2b(path.read_bytes()).hexdigest() for path in sources]
+    return hashlib.blake2b(" ".join([*parts, how]).encode(), digest_size=4).hexdigest()
 
 
 def _explained(method: GAIN, picture: Colours, hidden: Hidden, precision: Precision) -> Explanation:
@@ -156,6 +172,8 @@ def _explained(method: GAIN, picture: Colours, hidden: Hidden, precision: Precis
         branch="content" if method.params.branches == "content" else "structure",
         delta=method.params.delta,
         name="",
+        mask="",
+        digest="",
         picture=picture,
         hidden=hidden,
         completed=np.where(hidden[..., None], completed[:height, :width], picture),

@@ -34,6 +34,8 @@ def made(**changes: object) -> Explanation:
         branch="structure",
         delta=0.2,
         name="scene.png",
+        mask="hole.png",
+        digest="0123abcd",
         picture=drawn.integers(0, 256, (32, 40, 3), dtype=np.uint8),
         hidden=hidden,
         completed=drawn.integers(0, 256, (32, 40, 3), dtype=np.uint8),
@@ -49,12 +51,18 @@ def svg_of(explanation: Explanation, folder: Path) -> str:
 
 def test_svg_and_png_are_written_with_the_share_under_each_mask(tmp_path: Path) -> None:
     svg, png = write_explanation(made(), tmp_path)
-    assert (svg.name, png.name) == ("scene-gain-delta=0.2.svg", "scene-gain-delta=0.2.png")
+    stem = "scene-hole-gain-delta=0.2-cpu-0123abcd"
+    assert (svg.name, png.name) == (f"{stem}.svg", f"{stem}.png")
     text = svg.read_text(encoding="utf-8")
     shares = ("32.5 %", "45.3 %", "43.8 %", "42.2 %", "10.9 %")
     assert all(share in text for share in (*shares, "recovered gradient field", "40 iterations"))
     with Image.open(png) as opened:
         assert opened.convert("RGBA").getpixel((1, 1))[3] == 0  # type: ignore[index]
+
+
+def test_names_that_are_long_leave_room_for_the_rest(tmp_path: Path) -> None:
+    svg, _ = write_explanation(made(name=f"{'ä' * 110}.png", mask=f"{'m' * 240}.png"), tmp_path)
+    assert svg.name == f"{'ä' * 30}-{'m' * 60}-gain-delta=0.2-cpu-0123abcd.svg"
 
 
 def test_rows_end_with_the_block_that_closes_the_hole() -> None:

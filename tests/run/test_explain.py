@@ -96,6 +96,20 @@ def test_hidden_pixels_change_nothing_that_is_shown_but_the_input(pair, weights,
     assert np.array_equal(first.recovered, second.recovered)
 
 
+def test_what_is_made_from_something_else_is_not_named_alike(pair, weights, tmp_path):
+    first = explained("gain[base=1]", pair, weights)
+    assert first.mask == "hole.png"
+    elsewhere = tmp_path / "hole.png"
+    hole = np.asarray(Image.open(pair[1])).copy()
+    hole[20, 20] = 0
+    Image.fromarray(hole).save(elsewhere)
+    others = tmp_path / "weights.safetensors"
+    save_weights(build_method(MethodSpec.parse("gain[base=1]"), SCALE, seed=1), others)
+    by_hole = explained("gain[base=1]", (pair[0], elsewhere), weights)
+    by_weights = explain("gain[base=1]", *pair, weights=others, scale="tiny")
+    assert len({first.digest, by_hole.digest, by_weights.digest}) == 3
+
+
 def test_other_methods_and_what_does_not_fit_are_refused(pair, weights, tmp_path):
     with pytest.raises(MethodError, match="partial_conv cannot be explained"):
         explain("partial_conv", *pair, weights=tmp_path)
