@@ -3,9 +3,10 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -20,6 +21,7 @@ from gainbench.run.layout import TRAINING, TRAINING_LOG, WEIGHTS, cell_folder
 from gainbench.run.reference import discard
 from gainbench.run.store import StoredCell, read_cell
 from gainbench.run.train_cell import planned_method
+from gainbench.run.weights import network_metadata
 from gainbench.spec import CellSpec
 from gainbench.training.checkpoint import LEFT_OUT
 
@@ -75,13 +77,16 @@ def halved(cell: StoredCell, work: Path, telling: Telling) -> Weighed | None:
     content = (cell.folder / WEIGHTS).read_bytes()
     method = planned_method(cell.spec)
     idle = unread_tensors(method, cell.spec.scale.size) if isinstance(method, TrainableInpainter) else set()
-    halves = half_precision(content, idle)
+    says = network_metadata(cell.spec.method, cell.spec.revision, cell.spec.scale)
+    halves = half_precision(content, idle, says)
     if halves is None:
         return None
     return _evaluated(cell, work / "half", lambda: halves, hashlib.sha256(content).hexdigest(), telling)
 
 
-def half_precision(content: bytes, idle: Collection[str] = ()) -> bytes | None:
+def half_precision(
+    content: bytes, idle: Collection[str] = (), metadata: Mapping[str, str] = MappingProxyType({})
+) -> bytes | None:
     """Safetensors with every float32 rounded to the nearest float16; None if one overflows.
 
     Other types stay as they are. What is small enough to vanish becomes zero: only tables tell whether that matters.
@@ -89,11 +94,24 @@ def half_precision(content: bytes, idle: Collection[str] = ()) -> bytes | None:
     Args:
         content: safetensors.
         idle: names of tensors to leave out; the file's metadata lists them.
+        metadata: what else the file says of itself.
     """
     state = {name: tensor for name, tensor in load(content).items() if name not in idle}
     halves = {name: tensor.half() if tensor.dtype == torch.float32 else tensor for name, tensor in state.items()}
     overflown = [name for name, tensor in halves.items() if bool((tensor.isinf() & ~state[name].isinf()).any())]
-    return None if overflown else save(halves, {LEFT_OUT: json.dumps(sorted(idle))} if idle else None)
+    says = {**metadata, **({LEFT_OUT: json.dumps(sorted(idle))} if idle else {})}
+    return None if overflown else _saying(save(halves), says)
+
+
+def _saying(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Safetensors with metadata in name order: safetensors' own order changes from one call to the next."""
+    if not metadata:
+        return content
+    size = int.from_bytes(content[:8], "little")
+    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(content[8 : 8 + size])}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def _evaluated(cell: StoredCell, root: Path, weights: Callable[[], bytes], sha256: str, telling: Telling) -> Weighed:

@@ -21,9 +21,8 @@ from filelock import Timeout
 
 from gainbench.atomic import atomic_path, write_json
 from gainbench.data import Dataset, PictureSet
-from gainbench.errors import RunError, TrainingError
+from gainbench.errors import RunError
 from gainbench.evaluation import Evaluation, count_cost, evaluate_method, trace_shrinkage
-from gainbench.evaluation.cost import unread_tensors
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.evaluation.shrinkage import write_shrinkage
 from gainbench.masks import MaskProtocol
@@ -48,8 +47,9 @@ from gainbench.run.pairings import root_pairing
 from gainbench.run.reuse import stage
 from gainbench.run.store import read_cell, rows_sha256
 from gainbench.run.train_cell import Training, opened_inputs, planned_method, train_cell
+from gainbench.run.weights import load_trained
 from gainbench.spec import CellResult, CellSpec, Precision
-from gainbench.training import load_weights, resolve_precision
+from gainbench.training import resolve_precision
 
 logger = logging.getLogger(__name__)
 
@@ -126,15 +126,11 @@ def build_trained(spec: CellSpec, weights: Path) -> Inpainter:
 
     Raises:
         RunError: the method or its plugin is not what the cell was planned with.
-        TrainingError: weights that are damaged or do not fit, or lack some that completing a picture uses.
+        TrainingError: as :func:`gainbench.run.weights.load_trained`.
     """
     method = planned_method(spec)
     if isinstance(method, TrainableInpainter):
-        left_out = load_weights(method, weights)
-        # A file may leave out what only training uses; first weights must never stand for trained ones.
-        used = sorted(left_out - unread_tensors(method, spec.scale.size)) if left_out else []
-        if used:
-            raise TrainingError(f"{weights} leaves out weights that completing a picture uses: {', '.join(used[:3])}")
+        load_trained(method, spec.method, spec.scale, weights)
     return method
 
 

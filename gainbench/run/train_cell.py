@@ -25,6 +25,7 @@ from gainbench.methods import Inpainter, TrainableInpainter
 from gainbench.registry import build_method, plugin_hash
 from gainbench.run.layout import CHECKPOINT, SPEC, TRAINING, WEIGHTS, cell_folder, read_model
 from gainbench.run.sharing import check_gpus, check_shareable
+from gainbench.run.weights import network_metadata
 from gainbench.spec import CellSpec, Precision
 from gainbench.training import resolve_precision, save_weights, train
 from gainbench.training.devices import Devices
@@ -184,5 +185,5 @@ def _train(  # noqa: PLR0917 - the same, and the processes
     )
     if devices.main:
         write_json(folder / TRAINING, asdict(summary))
-        save_weights(method, folder / WEIGHTS)
+        save_weights(method, folder / WEIGHTS, network_metadata(spec.method, spec.revision, spec.scale))
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)

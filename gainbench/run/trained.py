@@ -4,11 +4,11 @@ from pathlib import Path
 
 from gainbench.errors import MethodError
 from gainbench.methods import Inpainter, TrainableInpainter
-from gainbench.registry import build_method, find_method
+from gainbench.registry import build_method, find_method, plugin_hash
 from gainbench.run.cell import build_trained
 from gainbench.run.layout import SPEC, WEIGHTS, read_model
+from gainbench.run.weights import load_trained, same_options
 from gainbench.spec import CellSpec, MethodSpec, Scale, nearest, scales
-from gainbench.training import load_weights
 
 UNTRAINED_SCALE = "gpu"
 """What a method is built for that is not trained at any scale."""
@@ -25,7 +25,7 @@ def trained_method(method: str | None, weights: Path | None, scale: str | None, 
 
     Raises:
         MethodError: no such method or scale, weights missing or left over, or weights of another method.
-        TrainingError: weights that do not fit.
+        TrainingError: weights that do not fit or are of another network.
         RunError: a cell's folder that is damaged.
     """
     asked = MethodSpec.parse(method) if method is not None else None
@@ -45,7 +45,7 @@ def trained_method(method: str | None, weights: Path | None, scale: str | None, 
         raise MethodError(f"{asked.label} has no weights; leave {weights} out")
     built = build_method(asked, built_for, plugin=plugin)
     if isinstance(built, TrainableInpainter) and weights is not None:
-        load_weights(built, weights)
+        load_trained(built, asked, built_for, weights)
     return built
 
 
@@ -67,13 +67,40 @@ def cell_of(weights: Path) -> Path | None:
 
 def _of_cell(cell: Path, asked: MethodSpec | None, scale: str | None, plugin: Path | None) -> Inpainter:
     spec = read_model(cell / SPEC, CellSpec)
-    if asked is not None and (asked.name != spec.method.name or (asked.params and asked != spec.method)):
+    spec = _with_plugin(cell, spec, plugin)
+    if asked is not None and not _fits(asked, spec):
         raise MethodError(f"{cell} holds weights of {spec.method.label}, asked for is {asked.label}")
     if scale is not None and scale != spec.scale.name:
         raise MethodError(f"{cell} was trained at scale {spec.scale.name}, asked for is {scale}")
-    if plugin is not None:
-        spec = spec.model_copy(update={"plugin": plugin.expanduser().resolve()})
     return build_trained(spec, cell / WEIGHTS)
+
+
+def _fits(asked: MethodSpec, spec: CellSpec) -> bool:
+    """Whether a cell is what is asked for; a name alone leaves the options to the cell."""
+    if asked.name != spec.method.name or not asked.params or asked == spec.method:
+        return asked.name == spec.method.name
+    return same_options(find_method(asked.name, spec.plugin), asked, spec.method)
+
+
+def _with_plugin(cell: Path, spec: CellSpec, given: Path | None) -> CellSpec:
+    """The cell with the plugin file that it was trained with, wherever that lies now."""
+    name = spec.method.name
+    if spec.plugin_hash is None:
+        if given is not None:
+            raise MethodError(f"{cell} was trained with the installed method {name}: leave --plugin {given} out")
+        return spec
+    path = given.expanduser().resolve() if given is not None else spec.plugin
+    if path is None or not path.is_file():
+        lies = "" if path is None else f", which is not at {path}"
+        raise MethodError(
+            f"{cell} was trained with a plugin file that defines {name}{lies}: give it with --plugin FILE"
+        )
+    if plugin_hash(path) != spec.plugin_hash:
+        raise MethodError(
+            f"{path} is not what {cell} was trained with: its content differs. Give the plugin file as it was then "
+            "with --plugin FILE, or train anew"
+        )
+    return spec.model_copy(update={"plugin": path})
 
 
 def _scale(name: str | None, weights: Path | None) -> Scale:

@@ -24,11 +24,17 @@ LEFT_OUT = "left_out"
 """The entry of a safetensors file's metadata that lists, as JSON, the tensors of the network that are not in it."""
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's state (parameters and buffers) as safetensors, atomically."""
+def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a module's state (parameters and buffers) as safetensors, atomically.
+
+    Args:
+        module: whose state.
+        path: of the file.
+        metadata: what the file says of itself; one entry at most, as safetensors writes several in no fixed order.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary)
+        save_file(state, temporary, metadata)
 
 
 def load_weights(module: nn.Module, path: Path) -> set[str]:
@@ -45,12 +51,9 @@ def load_weights(module: nn.Module, path: Path) -> set[str]:
     """
     try:
         state = load_file(path)
-        with safe_open(path, framework="pt") as opened:
-            left_out = {str(name) for name in json.loads((opened.metadata() or {}).get(LEFT_OUT, "[]"))}
     except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
-        raise TrainingError(
-            f"{path} is not a readable safetensors file ({_one_line(error)}); delete it to train anew"
-        ) from error
+        raise _unreadable(path, error) from error
+    left_out = _left_out(path)
     own = module.state_dict()
     state = {name: _widened(tensor, own.get(name)) for name, tensor in state.items()}
     missing, foreign = sorted(own.keys() - state.keys() - left_out), sorted(state.keys() - own.keys())
@@ -71,6 +74,37 @@ def load_weights(module: nn.Module, path: Path) -> set[str]:
         )
     module.load_state_dict(own | state)
     return left_out & own.keys() - state.keys()
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself.
+
+    Raises:
+        TrainingError: a file that is cut short or not safetensors.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _left_out(path: Path) -> set[str]:
+    text = read_metadata(path).get(LEFT_OUT, "[]")
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TrainingError(
+            f"{path} does not tell which tensors are not in it: the entry {LEFT_OUT!r} of its metadata is "
+            f"{text[:120]!r}, expected a JSON list of names"
+        )
+    return set(names)
+
+
+def _unreadable(path: Path, error: Exception) -> TrainingError:
+    return TrainingError(f"{path} is not a readable safetensors file ({_one_line(error)}); delete it to train anew")
 
 
 def _widened(tensor: Tensor, own: Tensor | None) -> Tensor:
