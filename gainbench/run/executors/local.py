@@ -19,7 +19,7 @@ import psutil
 from gainbench.atomic import write_json
 from gainbench.run.executors import Execution, Watch, kept_settings
 from gainbench.run.holding import LEAVING_SECONDS, cell_held, occupied
-from gainbench.run.layout import LOG, PROGRESS, SPEC, cell_folder, remove_partial
+from gainbench.run.layout import LOG, PROGRESS, SPEC, WEIGHTS, cell_folder, half_trained, remove_partial
 from gainbench.run.sharing import check_gpus
 from gainbench.run.signals import signals_ignored, signals_interrupt
 from gainbench.run.status import CellStatus, Ending, begin, end, read_progress, read_status, unwritten
@@ -42,7 +42,8 @@ class _Child:
     Attributes:
         place: the cell's place among the specs.
         slot: which of the jobs' places it takes; decides the GPU.
-        verdict: the state and cause it was ended with for taking more time or memory than it may.
+        verdict: the state and cause it was ended with for taking more time or memory than it may, and the option that
+            grants more.
     """
 
     place: int
@@ -51,7 +52,7 @@ class _Child:
     folder: Path
     process: subprocess.Popen[bytes]
     begun: float = field(default_factory=time.monotonic)
-    verdict: tuple[Ending, str] | None = None
+    verdict: tuple[Ending, str, str] | None = None
 
 
 class LocalExecutor:
@@ -142,17 +143,20 @@ def _not_started(folder: Path, error: OSError) -> CellStatus:
     return end(folder, "failed", cause=f"it could not be started: {error}")
 
 
-def _overspent(child: _Child, execution: Execution) -> tuple[Ending, str] | None:
+def _overspent(child: _Child, execution: Execution) -> tuple[Ending, str, str] | None:
     if execution.timeout is not None and time.monotonic() - child.begun > execution.timeout:
-        return "timeout", (
-            f"took longer than {execution.timeout:g} s; its checkpoint is kept: run again with a larger --timeout"
-        )
+        return "timeout", f"took longer than {execution.timeout:g} s", "--timeout"
     if execution.memory_limit is not None and (used := _resident_mib(child.process.pid)) > execution.memory_limit:
-        return "killed", (
-            f"used {used:.0f} MiB of memory, more than the {execution.memory_limit:g} allowed; its checkpoint is kept: "
-            "run again with a larger --memory-limit"
-        )
+        cause = f"used {used:.0f} MiB of memory, more than the {execution.memory_limit:g} allowed"
+        return "killed", cause, "--memory-limit"
     return None
+
+
+def _left(folder: Path) -> str:
+    """What the next attempt at a cell that was ended finds of this one, as half a sentence."""
+    if (folder / WEIGHTS).is_file():
+        return "its trained weights are kept"
+    return "its checkpoint is kept" if half_trained(folder) else "it had no checkpoint yet and begins anew"
 
 
 def _resident_mib(pid: int) -> float:
@@ -193,8 +197,8 @@ def _concluded(child: _Child) -> CellStatus:
     if ours and status.state not in {"running", "interrupted"}:
         return status
     if child.verdict is not None:
-        state, cause = child.verdict
-        return end(child.folder, state, cause=cause)
+        state, cause, option = child.verdict
+        return end(child.folder, state, cause=f"{cause}; {_left(child.folder)}: run again with a larger {option}")
     if code < 0:
         name = signal.Signals(-code).name
         hint = "; if nobody did, the system may have run out of memory (try fewer --jobs)" if name == "SIGKILL" else ""

@@ -56,6 +56,29 @@ def test_a_cell_that_takes_too_long_is_ended_and_says_so(nothing_left, spec, tmp
     assert read_status(cell_folder(tmp_path, spec)) == statuses[0]
 
 
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (None, "no checkpoint yet and begins anew"),
+        ("checkpoint/2.pt", "its checkpoint is kept"),
+        ("weights.safetensors", "its trained weights are kept"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("limit", "option"), [({"timeout": 0.0}, "--timeout"), ({"memory_limit": 1.0}, "--memory-limit")]
+)
+def test_a_cell_that_was_ended_says_what_the_next_attempt_finds(
+    nothing_left, spec, tmp_path, kept, told, limit, option
+):
+    if kept is not None:
+        path = cell_folder(tmp_path, spec) / kept
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (status,) = LocalExecutor().execute([spec], tmp_path, Execution(**limit), silent)
+    assert f"{told}: run again with a larger {option}" in status.cause
+    assert ("is kept" in status.cause) == (kept == "checkpoint/2.pt")
+
+
 def test_a_cell_that_takes_too_much_memory_is_ended_and_says_so(nothing_left, spec, tmp_path):
     # Python alone takes more than a MiB, long before torch is loaded.
     (status,) = LocalExecutor().execute([spec], tmp_path, Execution(memory_limit=1.0), silent)
