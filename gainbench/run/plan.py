@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from pydantic import BaseModel, ValidationError
 
 from gainbench.data import DATASETS, Dataset, open_dataset
 from gainbench.errors import MethodError, SpecError
@@ -16,7 +17,7 @@ from gainbench.registry import find_method, installed_names, plugin_hash, plugin
 from gainbench.run.planned import Plan, planned_cell
 from gainbench.run.reference import Use, find_reference, reference_cell
 from gainbench.run.store import DatasetRecord, ResolvedSuite, read_cell, read_suite, stored_suites
-from gainbench.spec import CellSpec, MethodSpec, Scale, Suite, load_suite, named_twice, nearest, scales
+from gainbench.spec import CellSpec, MethodSpec, Scale, Suite, explain, load_suite, named_twice, nearest, scales
 
 
 def plan_suite(
@@ -54,7 +55,8 @@ def plan_suite(
         reference_dir: where they lie; default the clone's ``results/reference``, if there is one.
 
     Raises:
-        SpecError: an unknown suite, scale, data set or metric; the nearest valid name is given. Seeds given twice.
+        SpecError: an unknown suite, scale, data set or metric; the nearest valid name is given. Seeds given twice, or
+            seeds or a training budget beyond what a suite may have.
         MethodError: an unknown or broken method, or options it does not have.
         DataError: a data set that cannot be opened.
         MaskError: a hole protocol that cannot be opened.
@@ -76,6 +78,7 @@ def plan_suite(
         methods=_joined(asked_methods, wider.methods) if wider and not methods else asked_methods,
         datasets=_chosen_datasets(suite, paths, datasets),
         seeds=_joined(asked_seeds, wider.seeds) if wider and not seeds else asked_seeds,
+        scale=budget,
     )
     if iterations is not None:
         notes.append(f"training budget set to {iterations} iterations on the command line")
@@ -112,7 +115,7 @@ def plan_suite(
         if (spec.method in asked_methods and spec.seed in asked_seeds) or reference_cell(folder, spec) is not None
     ]
     resolved = ResolvedSuite(
-        suite=narrowed.model_copy(update={"scale": budget.name, "iterations": budget.iterations}),
+        suite=narrowed,
         scale=budget,
         narrowed=tuple(notes),
         footnotes=protocol.footnotes,
@@ -154,7 +157,18 @@ def _resolved_scale(name: str, iterations: int | None) -> Scale:
         name = "gpu" if torch.cuda.is_available() else "cpu"
     if name not in known:
         raise SpecError(f"no scale named {name!r}; {nearest(name, [*known, 'auto'])}")
-    return known[name] if iterations is None else known[name].model_copy(update={"iterations": iterations})
+    return known[name] if iterations is None else _revised(known[name], f"scale {name}", iterations=iterations)
+
+
+Written = TypeVar("Written", bound=BaseModel)
+
+
+def _revised(model: Written, what: str, **changes: object) -> Written:
+    """The model with other values, held to its bounds: beyond them it would be written and never be read again."""
+    try:
+        return type(model).model_validate(dict(model) | changes)
+    except ValidationError as error:
+        raise SpecError(f"{what}: {explain(error, type(model))}") from error
 
 
 def _chosen_methods(suite: Suite, own: list[MethodSpec], wanted: Sequence[str] | None) -> tuple[MethodSpec, ...]:
@@ -202,9 +216,17 @@ def _chosen_datasets(suite: Suite, paths: dict[str, Path], wanted: Sequence[str]
 
 
 def _narrowed(
-    suite: Suite, *, methods: tuple[MethodSpec, ...], datasets: tuple[str, ...], seeds: tuple[int, ...]
+    suite: Suite, *, methods: tuple[MethodSpec, ...], datasets: tuple[str, ...], seeds: tuple[int, ...], scale: Scale
 ) -> tuple[Suite, list[str]]:
-    chosen = suite.model_copy(update={"methods": methods, "datasets": datasets, "seeds": seeds})
+    chosen = _revised(
+        suite,
+        f"suite {suite.name}",
+        methods=methods,
+        datasets=datasets,
+        seeds=seeds,
+        scale=scale.name,
+        iterations=scale.iterations,
+    )
     compared = (
         ("methods", [method.label for method in suite.methods], [method.label for method in methods]),
         ("data sets", list(suite.datasets), list(datasets)),

@@ -11,7 +11,7 @@ from gainbench.atomic import write_json
 from gainbench.errors import DataError, MethodError, SpecError
 from gainbench.run.plan import plan_suite
 from gainbench.run.store import read_suite
-from gainbench.spec import CellResult, CellSpec, MaskSpec, MethodSpec, Scale
+from gainbench.spec import CellResult, CellSpec, MaskSpec, MethodSpec, Scale, Suite
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -267,6 +267,20 @@ def test_more_samples_than_there_are_ask_for_another_evaluation(planned, suite):
     write_json(cell.stored.folder / "result.json", result_of(cell.spec).model_dump(mode="json"))
     assert planned(suite=suite.model_copy(update={"samples": 0})).cells[0].stage == "done"
     assert planned(suite=suite.model_copy(update={"samples": 2})).cells[0].stage == "evaluate"
+
+
+@pytest.mark.parametrize(
+    "beyond", [{"seeds": [0, 10**19]}, {"seeds": [-(2**63) - 1]}, {"iterations": 10**13}, {"iterations": -1}]
+)
+def test_seeds_and_budgets_that_no_suite_may_have_are_refused_before_anything_is_written(planned, tmp_path, beyond):
+    with pytest.raises(SpecError, match=f"{next(iter(beyond))}.*found"):
+        planned(**beyond)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_largest_seed_and_budget_can_be_read_again(planned):
+    suite = planned(seeds=[2**63 - 1], iterations=10**12).resolved.suite
+    assert Suite.model_validate(suite.model_dump(mode="json")) == suite
 
 
 def result_of(spec: CellSpec) -> CellResult:
