@@ -117,7 +117,10 @@ def run_cell(
                     lambda done, total: work.progress("training", done, total),
                 )
             # Always through the file, into a fresh object: an interrupted cell takes the same path to the same bits.
-            method = build_trained(spec, folder / WEIGHTS)
+            try:
+                method = build_trained(spec, folder / WEIGHTS)
+            except TrainingError as error:
+                raise TrainingError(f"{error}; delete {folder / WEIGHTS} to train anew") from error
         return _evaluate(method, work)
 
 

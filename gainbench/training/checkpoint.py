@@ -104,7 +104,7 @@ def _left_out(path: Path) -> set[str]:
 
 
 def _unreadable(path: Path, error: Exception) -> TrainingError:
-    return TrainingError(f"{path} is not a readable safetensors file ({_one_line(error)}); delete it to train anew")
+    return TrainingError(f"{path} is not a readable safetensors file ({_one_line(error)})")
 
 
 def _widened(tensor: Tensor, own: Tensor | None) -> Tensor:
@@ -127,7 +127,8 @@ def save_checkpoint(folder: Path, step: int, module: nn.Module, state: dict[str,
     with atomic_path(folder / f"{step}.pt") as temporary:
         torch.save({"step": step, **state}, temporary)
     for path in folder.iterdir():
-        if path.stem != str(step):
+        # Folders, such as a file browser's, are not of our making.
+        if path.stem != str(step) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 
@@ -150,7 +151,11 @@ def load_checkpoint(folder: Path, module: nn.Module) -> dict[str, Any] | None:
         ) from error
     if not isinstance(state, dict) or state.get("step") != steps[-1]:
         raise TrainingError(f"{path} holds no checkpoint of step {steps[-1]}; delete {folder} to train anew")
-    load_weights(module, folder / f"{steps[-1]}.safetensors")
+    try:
+        load_weights(module, folder / f"{steps[-1]}.safetensors")
+    except TrainingError as error:
+        # Without its weights the rest of a checkpoint only fails again, so both have to go.
+        raise TrainingError(f"{error}; delete {folder} to train anew") from error
     logger.info("going on from step %d", state["step"])
     return state
 

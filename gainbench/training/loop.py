@@ -40,7 +40,7 @@ class TrainingSummary:
     Attributes:
         iterations: steps taken in all.
         seconds: wall time in all, resumed parts included.
-        losses: the last logged value of every loss term.
+        losses: the terms of the last record, which are those of the phases that were active at its step.
         devices: processes that shared each batch.
         precision: arithmetic of forward passes; None where it was not noted.
     """
@@ -94,7 +94,8 @@ def train(
 
     Raises:
         DivergedError: a loss or gradient that is not finite.
-        TrainingError: a checkpoint that does not fit, phases of the same name or without parameters.
+        TrainingError: a checkpoint that does not fit or is of more steps than ``iterations``, phases of the same name
+            or without parameters.
     """
     devices = devices or Devices()
     phases = method.phases()
@@ -107,7 +108,7 @@ def train(
     torch.backends.cudnn.deterministic = True
     # All processes read one checkpoint: after the main one wrote the last, before it writes the next.
     devices.meet()
-    start, seconds, losses = _resumed(folder / "checkpoint", method, optimisers)
+    start, seconds, losses = _resumed(folder / "checkpoint", method, optimisers, iterations)
     devices.take_from_main(method.state_dict().values())
     method.train()
     begun = saved = time.monotonic()
@@ -158,13 +159,29 @@ def train(
 
 
 def _resumed(
-    checkpoint: Path, method: TrainableInpainter, optimisers: dict[str, torch.optim.Adam]
+    checkpoint: Path, method: TrainableInpainter, optimisers: dict[str, torch.optim.Adam], iterations: int
 ) -> tuple[int, float, dict[str, float]]:
     """Steps done, seconds and last losses of the newest checkpoint, with all that it holds put back in place."""
     if (state := load_checkpoint(checkpoint, method)) is None:
         return 0, 0.0, {}
+    way_out = f"delete {checkpoint} to train anew"
+    if state["step"] > iterations:
+        raise TrainingError(
+            f"{checkpoint} is of step {state['step']}, beyond the {iterations} iterations asked for; ask for more, or "
+            f"{way_out}"
+        )
+    kept = state["optimisers"]
+    if kept.keys() != optimisers.keys():
+        raise TrainingError(
+            f"{checkpoint} is of the phases {sorted(kept)}, but {method.name} has {sorted(optimisers)}; {way_out}"
+        )
     for name, optimiser in optimisers.items():
-        optimiser.load_state_dict(state["optimisers"][name])
+        try:
+            optimiser.load_state_dict(kept[name])
+        except ValueError as error:
+            raise TrainingError(
+                f"{checkpoint} does not fit the parameters of phase {name!r} ({error}); {way_out}"
+            ) from error
     restore_random_state(state["random"])
     return state["step"], state["seconds"], state["losses"]
 

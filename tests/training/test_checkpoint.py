@@ -1,4 +1,5 @@
 import os
+import re
 
 import pytest
 import torch
@@ -15,6 +16,29 @@ def test_only_the_newest_checkpoint_is_kept(tmp_path):
     save_checkpoint(tmp_path, 10, module, {"seconds": 2.0})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["10.pt", "10.safetensors"]
     assert load_checkpoint(tmp_path, module)["seconds"] == 2.0
+
+
+def test_a_folder_that_is_no_part_of_a_checkpoint_is_left_alone(tmp_path):
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    save_checkpoint(tmp_path, 5, nn.Linear(2, 2), {"seconds": 1.0})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ipynb_checkpoints", "5.pt", "5.safetensors"]
+
+
+@pytest.mark.parametrize("content", [b"rotten", None])
+def test_a_checkpoint_without_whole_weights_is_told_with_the_folder_to_delete(tmp_path, content):
+    folder = tmp_path / "checkpoint"
+    save_checkpoint(folder, 5, nn.Linear(2, 2), {"seconds": 1.0})
+    weights = folder / "5.safetensors"
+    weights.unlink() if content is None else weights.write_bytes(content)
+    with pytest.raises(TrainingError, match=f"5.safetensors.*; delete {re.escape(str(folder))} to train anew"):
+        load_checkpoint(folder, nn.Linear(2, 2))
+
+
+def test_nobody_is_told_to_remove_weights_of_their_own(tmp_path):
+    (tmp_path / "mine.safetensors").write_bytes(b"rotten")
+    with pytest.raises(TrainingError, match="not a readable safetensors file") as refused:
+        load_weights(nn.Linear(2, 2), tmp_path / "mine.safetensors")
+    assert "delete it" not in str(refused.value)
 
 
 def test_weights_without_their_state_file_are_no_checkpoint(tmp_path):

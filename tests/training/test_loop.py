@@ -148,6 +148,39 @@ def test_phases_need_parameters_and_different_names(build, batches, tmp_path):
         run(method, batches, tmp_path)
 
 
+def test_a_checkpoint_of_other_phases_is_refused(build, batches, tmp_path):
+    run(build(), batches, tmp_path, iterations=2)
+    renamed = build()
+    renamed.phases = lambda: [Phase("renamed", [renamed.generator], renamed.generate, lr=1e-3)]
+    with pytest.raises(TrainingError, match=r"phases \['discriminator', 'generator'\].*\['renamed'\].*delete"):
+        run(renamed, batches, tmp_path, iterations=4)
+    smaller = build()
+    first, second = smaller.phases()
+    smaller.phases = lambda: [first, Phase("generator", [smaller.generator[0]], smaller.generate, lr=1e-3)]
+    assert second.name == "generator"
+    with pytest.raises(TrainingError, match=r"parameters of phase 'generator'.*delete"):
+        run(smaller, batches, tmp_path, iterations=4)
+
+
+def test_a_checkpoint_beyond_the_iterations_is_refused(build, batches, tmp_path):
+    run(build(), batches, tmp_path, iterations=5)
+    with pytest.raises(TrainingError, match="step 5, beyond the 3 iterations"):
+        run(build(), batches, tmp_path, iterations=3)
+    assert run(build(), batches, tmp_path, iterations=5).iterations == 5
+
+
+def test_the_summary_has_the_last_records_terms(build, batches, tmp_path):
+    method = build()
+    method.phases = lambda: [
+        Phase("first", [method.generator], method.generate, lr=1e-3, window=(0.0, 0.5)),
+        Phase("second", [method.generator], method.generate, lr=1e-3, window=(0.5, 1.0)),
+    ]
+    summary = run(method, batches, tmp_path)
+    record = read_log(tmp_path / "training.jsonl")[-1]
+    assert summary.losses == {name: value for name, value in record.items() if name not in {"step", "seconds"}}
+    assert {name.split("/")[0] for name in summary.losses} == {"second"}
+
+
 def test_the_log_has_a_line_per_step_with_every_term(build, batches, tmp_path):
     summary = run(build(), batches, tmp_path)
     records = read_log(tmp_path / "training.jsonl")
