@@ -185,14 +185,16 @@ def _lock_path(asset: Asset) -> Path:
 
 
 def _restamped(asset: Asset) -> bool:
-    """Check a cached copy that lost its stamp or was touched; keep it if its hashes are right, else remove it."""
+    """Check a cached copy that lost its stamp or was touched; stamp it if its hashes are right.
+
+    A damaged one stays until a source has given another: who only looks, or has no network, loses nothing.
+    """
     folder = asset_folder(asset)
     if not folder.is_dir():
         return False
     problem = asset.problem(asset_hashes(asset, folder))
     if problem:
-        logger.warning("the cached asset %s is damaged and will be fetched again: %s", asset.name, problem)
-        discard(asset)
+        logger.warning("the cached asset %s is damaged and not used: %s", asset.name, problem)
         return False
     write_stamp(asset)
     return True
@@ -263,7 +265,8 @@ def _missing_message(asset: Asset, tried: list[str]) -> str:
     wanted = ", ".join(f"{name} (sha256 {digest})" for name, digest in asset.files.items())
     if asset.photographs is not None:
         wanted = f"the {asset.photographs.count} photographs ({', '.join(asset.photographs.patterns)})"
-    lines = [f"asset {asset.name} ({asset.description}; for {asset.use}) is missing. Tried:"]
+    state = "is damaged in the cache" if asset_folder(asset).is_dir() else "is missing"
+    lines = [f"asset {asset.name} ({asset.description}; for {asset.use}) {state}. Tried:"]
     lines += [f"  - {one}" for one in tried]
     lines.append(
         f"  To provide it: put {wanted} into FOLDER/{asset.name}/ and pass --assets-dir FOLDER (or set "

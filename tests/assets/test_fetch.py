@@ -237,6 +237,27 @@ def test_a_damaged_cached_copy_is_noticed_and_fetched_again(
     assert len(site.asked) == 2
 
 
+@pytest.mark.parametrize("look", ["offline", "without fetching", "no source has it"])
+def test_a_damaged_cached_copy_stays_until_there_is_another(
+    known: Known, weights_asset: Build, weights: bytes, site: Any, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    site.pages["/net.bin"] = weights
+    known(weights_asset(address(site)))
+    path = asset_path("small-net")
+    path.write_bytes(weights + b"x")
+    if look == "offline":
+        monkeypatch.setenv("GAINBENCH_OFFLINE", "1")
+    if look == "no source has it":
+        del site.pages["/net.bin"]
+    if look == "without fetching":
+        assert not available("small-net")
+    else:
+        with pytest.raises(AssetError, match="is damaged in the cache"):
+            asset_path("small-net")
+    assert path.read_bytes() == weights + b"x"
+    assert verify_assets(["small-net"])[0].status == "damaged"
+
+
 def test_a_touched_copy_of_the_same_bytes_is_kept(
     known: Known, weights_asset: Build, weights: bytes, site: Any
 ) -> None:
@@ -270,7 +291,7 @@ def test_a_photograph_that_was_removed_or_added_is_noticed(
     known(photographs_asset())
     folder = asset_path("small-photos", assets_dir=photographs)
     (folder / "a" / "2.jpg").unlink()
-    with pytest.raises(AssetError, match="is missing"):
+    with pytest.raises(AssetError, match="is damaged in the cache"):
         asset_path("small-photos")
     folder = asset_path("small-photos", assets_dir=photographs)
     (folder / "a" / "9.jpg").write_bytes(b"intruder")
