@@ -176,6 +176,23 @@ def test_a_name_that_is_unknown_is_met_with_the_nearest(words, hint):
     assert hint in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list", "masks", "--path", "absent"], "--path belongs to"),
+        (["list", "suites", "--path", "absent"], "--path belongs to"),
+        (["list", "masks", "--stats", "irregular-v1", "--path", "absent"], "reads no files"),
+        (["list", "suites", "--plugin", "absent.py"], "--plugin belongs to"),
+        (["list", "readings", "--plugin", "absent.py"], "--plugin belongs to"),
+        (["assets", "fetch", "orl-400", "--assets-dir", "absent"], "there is nothing at absent"),
+    ],
+)
+def test_an_option_that_would_not_be_used_is_refused(words, said):
+    done = RUNNER.invoke(app, words)
+    assert isinstance(done.exception, GainbenchError)
+    assert said in str(done.exception)
+
+
 def test_a_verb_that_is_unknown_is_met_with_the_nearest():
     done = RUNNER.invoke(app, ["raport"])
     assert done.exit_code == 2

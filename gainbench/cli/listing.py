@@ -36,6 +36,10 @@ def list_things(
 
     if stats is not None and what is not Listed.masks:
         raise SpecError("--stats belongs to `list masks`")
+    if path is not None and stats is None:
+        raise SpecError("--path belongs to `list masks --stats PROTOCOL`; without that, no folder is read")
+    if plugin is not None and what is not Listed.methods:
+        raise SpecError("--plugin belongs to `list methods`")
     if what is Listed.readings:
         from gainbench.gain.readings import readings_markdown
 
@@ -98,10 +102,11 @@ def assets_list(*, assets_dir: AssetsOption = None, as_json: JsonOption = False)
 def assets_fetch(names: AssetNames = None, *, assets_dir: AssetsOption = None, as_json: JsonOption = False) -> None:
     """Bring assets into the cache and say where each came from."""
     console.behave(as_json=as_json)
+    provide(None, assets_dir)
     from gainbench.assets import fetch_assets
     from gainbench.listings import Listing, as_records
 
-    fetched = fetch_assets(names or None, assets_dir=assets_dir)
+    fetched = fetch_assets(names or None)
     listing = Listing(("asset", "source", "path"), [(item.name, item.source, str(item.path)) for item in fetched])
     console.show_table(*listing)
     if as_json:
