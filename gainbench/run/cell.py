@@ -21,7 +21,7 @@ from filelock import Timeout
 
 from gainbench.atomic import atomic_path, write_json
 from gainbench.data import Dataset, PictureSet
-from gainbench.errors import RunError
+from gainbench.errors import RunError, TrainingError
 from gainbench.evaluation import Evaluation, count_cost, evaluate_method, trace_shrinkage
 from gainbench.evaluation.metrics.catalogue import METRICS
 from gainbench.evaluation.shrinkage import write_shrinkage

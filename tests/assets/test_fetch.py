@@ -243,12 +243,10 @@ def test_a_damaged_cached_copy_stays_until_there_is_another(
 ) -> None:
     site.pages["/net.bin"] = weights
     known(weights_asset(address(site)))
-    path = asset_path("small-net")
-    path.write_bytes(weights + b"x")
-    if look == "offline":
-        monkeypatch.setenv("GAINBENCH_OFFLINE", "1")
+    (path := asset_path("small-net")).write_bytes(weights + b"x")
     if look == "no source has it":
         del site.pages["/net.bin"]
+    monkeypatch.setenv("GAINBENCH_OFFLINE", str(int(look == "offline")))
     if look == "without fetching":
         assert not available("small-net")
     else:
