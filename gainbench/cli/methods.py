@@ -1,5 +1,6 @@
 """Verbs of one method: check, new-method, explain, inpaint."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ def check(
         str, typer.Argument(autocompletion=completion.one_method, help="NAME, NAME[option=value] or a plugin file")
     ],
     *,
+    plugin: PluginOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -23,7 +25,7 @@ def check(
     console.behave(quiet=quiet, as_json=as_json)
     from gainbench.run.check import check_method
 
-    verdicts = check_method(method)
+    verdicts = check_method(method, plugin=plugin)
     console.show_table(
         ("", "behaviour", "found"),
         [("passed" if verdict.passed else "failed", verdict.behaviour, verdict.detail) for verdict in verdicts],
@@ -50,7 +52,7 @@ def new_method(
 
     path = write(name, folder)
     console.say(f"written: {path}", "bold", whole=True)
-    console.say(f"next: gainbench check {path}", whole=True)
+    console.say(f"next: gainbench check {shlex.quote(str(path))}", whole=True)
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,35 +56,82 @@ class _Subject:
     def completed(self, method: Inpainter, image: Tensor | None = None, known: Tensor | None = None) -> Tensor:
         image = self.image * self.known if image is None else image
         known = self.known if known is None else known
-        with torch.inference_mode():
+        # Seeded as in evaluation: a method may draw torch's numbers and is still the same every time.
+        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
             return composite(image, known, method.inpaint(image, known))
+
+    def draws_numbers(self) -> bool:
+        """Whether completing a picture moves torch's generator on."""
+        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+            before = torch.get_rng_state()
+            self.method.inpaint(self.image * self.known, self.known)
+            return not torch.equal(before, torch.get_rng_state())
 
     def batches(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
         for _ in range(start, stop):
             yield self.image, self.known
 
 
-def check_method(method: str | Path, *, scale: Scale | None = None) -> list[Verdict]:
+def check_method(method: str | Path, *, plugin: str | Path | None = None, scale: Scale | None = None) -> list[Verdict]:
     """Hold a method to its contract, on a few pictures of ``orl-400`` with holes of ``irregular-v1``.
 
+    The caller's random state and torch's settings are left as they were.
+
     Args:
-        method: ``NAME``, ``NAME[option=value,...]``, or the path of a plugin file (its first method is checked).
+        method: ``NAME``, ``NAME[option=value,...]``, or the path of a plugin file, of which every method is checked.
+        plugin: the file that holds the method named, if it is not installed.
         scale: default ``tiny`` (64 px).
 
     Returns:
-        One verdict per behaviour, in the order of the contract. A method that cannot be built has a single verdict.
+        One verdict per behaviour, in the order of the contract; of a file with several methods, each behaviour names
+        its method. A method that cannot be built has a single verdict.
 
     Raises:
         GainbenchError: if the pictures to check with cannot be had.
     """
     scale = scale or scales()["tiny"]
-    plugin = Path(method) if isinstance(method, Path) or str(method).endswith(".py") else None
     image, known = _pictures(scale)
+    with _settings_kept():
+        try:
+            if plugin is None and (isinstance(method, Path) or method.endswith(".py")):
+                plugin = Path(method)
+                specs = [MethodSpec(name=name) for name in plugin_methods(plugin)]
+            else:
+                specs = [MethodSpec.parse(str(method))]
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is its verdict
+            return [_unbuildable(error)]
+        file = Path(plugin) if plugin is not None else None
+        found = {spec.label: _verdicts(spec, file, scale, image, known) for spec in specs}
+    if len(found) == 1:
+        return [verdict for verdicts in found.values() for verdict in verdicts]
+    return [
+        replace(verdict, behaviour=f"{label}: {verdict.behaviour}")
+        for label, verdicts in found.items()
+        for verdict in verdicts
+    ]
+
+
+@contextmanager
+def _settings_kept() -> Iterator[None]:
+    """Trainings seed torch and ask for deterministic kernels; neither is the caller's affair."""
+    deterministic = torch.backends.cudnn.deterministic
     try:
-        spec = MethodSpec(name=next(iter(plugin_methods(plugin)))) if plugin else MethodSpec.parse(str(method))
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.backends.cudnn.deterministic = deterministic
+
+
+def _unbuildable(error: Exception) -> Verdict:
+    return Verdict("Builds", passed=False, detail=f"{type(error).__name__}: {error}")
+
+
+def _verdicts(spec: MethodSpec, plugin: Path | None, scale: Scale, image: Tensor, known: Tensor) -> list[Verdict]:
+    try:
         subject = _Subject(lambda: build_method(spec, scale, seed=0, plugin=plugin), scale, image, known)
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises is its verdict
-        return [Verdict("Builds", passed=False, detail=f"{type(error).__name__}: {error}")]
+        return [_unbuildable(error)]
     checks = [_builds, _shapes_and_range, _known_pixels_pass, _hidden_pixels_do_not_matter, _batch_size_does_not_matter]
     checks.append(_same_seed_same_output)
     if type(subject.method).shrinkage is not Inpainter.shrinkage:
@@ -171,7 +219,14 @@ def _batch_size_does_not_matter(subject: _Subject) -> str:
     difference = float((together - alone).abs().max())
     # Convolutions of another batch size may add in another order; half of one 8-bit level is the bound.
     if difference > 0.5 / 255:
-        raise MethodError(f"outputs differ by up to {difference * 255:.2f} of 255 between batch sizes 4 and 1")
+        drawn = (
+            "; inpaint draws random numbers for a whole batch, so that a fill depends on the picture's place in it: "
+            "draw the same for every picture, or none"
+        )
+        raise MethodError(
+            f"outputs differ by up to {difference * 255:.2f} of 255 between batch sizes 4 and 1"
+            f"{drawn if subject.draws_numbers() else ''}"
+        )
     return f"largest difference {difference:.1e}"
 
 
@@ -220,7 +275,10 @@ def _every_parameter_learns(subject: _Subject) -> str:
     names = {id(parameter): name for name, parameter in method.named_parameters() if parameter.requires_grad}
     learning: set[int] = set()
     for phase in method.phases():
-        parameters = [parameter for module in phase.modules for parameter in module.parameters()]
+        # As in a training, what is frozen is left alone.
+        parameters = [
+            parameter for module in phase.modules for parameter in module.parameters() if parameter.requires_grad
+        ]
         loss = torch.stack(list(phase.loss(Batch(subject.image, subject.known), 0).values())).sum()
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         # A bias may get an exact zero at first: a hinge discriminator's last one does, real and fake cancel inside the

@@ -1,7 +1,10 @@
 """``gainbench new-method``: a plugin to begin with, one file that already keeps the contract."""
 
+import ast
+import importlib.util
 import keyword
 import re
+import sys
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -23,8 +26,8 @@ def new_method(name: str, folder: Path | str = ".") -> Path:
         The file's path.
 
     Raises:
-        MethodError: a name of another form, one that Python or an installed method already has, a folder that is not
-            there, or a file that is: nothing is overwritten.
+        MethodError: a name of another form, one that Python, a module or an installed method already has, a folder
+            that is not there, or a file that is: nothing is overwritten.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise MethodError(
@@ -42,6 +45,8 @@ def new_method(name: str, folder: Path | str = ".") -> Path:
     path = folder / f"{name}.py"
     kind = "".join(word.capitalize() for word in name.split("_"))
     text = (resources.files("gainbench.run") / TEMPLATE).read_text(encoding="utf-8")
+    if not path.exists():
+        _refuse_taken(name, kind, text)
     text = text.replace("METHOD", name).replace("CLASS", kind)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -49,3 +54,23 @@ def new_method(name: str, folder: Path | str = ".") -> Path:
     except FileExistsError as error:
         raise MethodError(f"{path} exists and is left as it is; choose another name or folder") from error
     return path
+
+
+def _refuse_taken(name: str, kind: str, template: str) -> None:
+    """A file in the current folder comes before every module of its name, and a class before what it imports."""
+    if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
+        raise MethodError(
+            f"there is a Python module named {name!r}, and {name}.py would be imported in its place; choose another "
+            f"name, as in {name}_fill"
+        )
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(ast.parse(template))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    if kind in imported:
+        raise MethodError(
+            f"the class of {name!r} would be named {kind}, as something that the file imports; choose another name, as "
+            f"in {name}_fill"
+        )

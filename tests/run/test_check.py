@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from gainbench.registry import installed_methods
 from gainbench.run.check import check_method
@@ -103,6 +104,62 @@ def test_each_fault_is_caught_by_its_own_line(tmp_path, behaviour):
     path.write_text(subclass(FAULTS[behaviour]))
     failed = {verdict.behaviour for verdict in check_method(path, scale=SMALL) if not verdict.passed}
     assert behaviour in failed
+
+
+@pytest.mark.assets
+def test_frozen_parts_are_no_fault_and_torchs_numbers_are_the_methods_own(tmp_path):
+    path = tmp_path / "frozen.py"
+    path.write_text(
+        HEAD.replace(
+            "        self.bias =", "        self.still = nn.Conv2d(3, 3, 1).requires_grad_(False)\n        self.bias ="
+        ).replace(
+            "return self.predict(image, known)\n",
+            "return (self.predict(image, known) + 0.01 * torch.rand(image.shape[1:])).clamp(0, 1)\n",
+        )
+    )
+    assert [verdict for verdict in check_method(path, scale=SMALL) if not verdict.passed] == []
+
+
+@pytest.mark.assets
+def test_numbers_drawn_for_a_whole_batch_are_named_as_what_they_are(tmp_path):
+    path = tmp_path / "noise.py"
+    path.write_text(
+        HEAD.replace("return self.predict(image, known)\n", "return 0 * image.mean() + torch.rand(image.shape)\n")
+    )
+    failed = {verdict.behaviour: verdict.detail for verdict in check_method(path, scale=SMALL) if not verdict.passed}
+    assert "Hidden pixels set to noise change no output bit" not in failed
+    assert "The same seed gives the same method and the same output" not in failed
+    assert "draws random numbers" in failed["A picture's output does not depend on the others in its batch"]
+
+
+@pytest.mark.assets
+def test_every_method_of_a_file_is_checked_and_options_can_be_named(tmp_path):
+    path = tmp_path / "two.py"
+    second = HEAD.split("class Network", 1)[1].replace('"network"', '"gray"')
+    path.write_text(
+        HEAD
+        + "\n\nclass Gray"
+        + second.replace("return self.predict(image, known)\n", "return image.mean() * 5 + 0 * image\n")
+    )
+    verdicts = check_method(path, scale=SMALL)
+    assert {verdict.behaviour.split(":")[0] for verdict in verdicts} == {"network", "gray"}
+    failed = [verdict.behaviour for verdict in verdicts if not verdict.passed]
+    assert failed
+    assert all(behaviour.startswith("gray: ") for behaviour in failed)
+    assert all(verdict.passed for verdict in check_method("network", plugin=path, scale=SMALL))
+    (unknown,) = check_method("network[x=1]", plugin=path, scale=SMALL)
+    assert "x" in unknown.detail
+
+
+@pytest.mark.assets
+def test_the_callers_random_state_and_settings_stay(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    check_method("partial_conv", scale=SMALL)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.backends.cudnn.deterministic is False
 
 
 @pytest.mark.assets

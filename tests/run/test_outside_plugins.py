@@ -123,6 +123,20 @@ def test_the_name_of_an_installed_method_is_refused(tmp_path):
         new_method("telea", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["random", "torch", "gainbench"])
+def test_a_file_that_would_be_imported_for_a_module_is_refused(tmp_path, name):
+    with pytest.raises(MethodError, match=f"Python module named '{name}'.*{name}_fill"):
+        new_method(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "kind"), [("phase", "Phase"), ("tensor", "Tensor"), ("batch", "Batch")])
+def test_a_class_that_would_hide_what_the_file_imports_is_refused(tmp_path, name, kind):
+    with pytest.raises(MethodError, match=f"would be named {kind}"):
+        new_method(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_overwritten_and_no_folder_made(tmp_path):
     new_method("mine", tmp_path).write_text("my own work\n")
     with pytest.raises(MethodError, match="exists and is left as it is"):
