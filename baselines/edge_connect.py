@@ -1,7 +1,8 @@
 """Edges first, then colours (Nazeri, Ng, Joseph, Qureshi, Ebrahimi: EdgeConnect, 2019; arXiv 1901.00212).
 
 G1 continues the edges of the visible part into the hole, G2 paints the picture along them. ``edge_canny`` is the
-published system; ``edge_hed`` is the same two networks on HED's maps, so that only the detector differs.
+published system; ``edge_hed`` is the same two networks on HED's maps, so that only the detector differs. What differs
+from the paper, most of it in short trainings, stands in the README beside this file.
 """
 
 from abc import abstractmethod
@@ -316,7 +317,7 @@ def _completed_edges(observed: Tensor, valid: Tensor, predicted: Tensor) -> Tens
 
 
 class EdgeCanny(EdgeConnect):
-    """EdgeConnect as published: binary Canny edges."""
+    """EdgeConnect with the detector it was published with: binary Canny edges."""
 
     name = "edge_canny"
     revision = 5

@@ -106,7 +106,7 @@ DataOption = Annotated[
     typer.Option(metavar="NAME=PATH", autocompletion=completion.dataset_paths, help="where a data set of yours lies"),
 ]
 PluginOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", callback=at_home, help="a Python file whose methods join the suite")
+    Path | None, typer.Option(metavar="FILE", callback=at_home, help="a Python file with methods of your own")
 ]
 RootOption = Annotated[Path, typer.Option("--out", metavar="ROOT", callback=at_home, help="the results root")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="refuse data sets with files that cannot be used")]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -85,7 +84,7 @@ def halved(cell: StoredCell, work: Path, telling: Telling) -> Weighed | None:
 
 
 def half_precision(
-    content: bytes, idle: Collection[str] = (), metadata: Mapping[str, str] = MappingProxyType({})
+    content: bytes, idle: Collection[str] = (), metadata: Mapping[str, str] | None = None
 ) -> bytes | None:
     """Safetensors with every float32 rounded to the nearest float16; None if one overflows.
 
@@ -99,7 +98,7 @@ def half_precision(
     state = {name: tensor for name, tensor in load(content).items() if name not in idle}
     halves = {name: tensor.half() if tensor.dtype == torch.float32 else tensor for name, tensor in state.items()}
     overflown = [name for name, tensor in halves.items() if bool((tensor.isinf() & ~state[name].isinf()).any())]
-    says = {**metadata, **({LEFT_OUT: json.dumps(sorted(idle))} if idle else {})}
+    says = {**(metadata or {}), **({LEFT_OUT: json.dumps(sorted(idle))} if idle else {})}
     return None if overflown else _saying(save(halves), says)
 
 

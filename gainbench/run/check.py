@@ -19,6 +19,7 @@ from gainbench.methods import Batch, Inpainter, TrainableInpainter, composite
 from gainbench.registry import build_method, plugin_methods
 from gainbench.spec import MaskSpec, MethodSpec, Scale, scales
 from gainbench.training import load_weights, save_weights, train
+from gainbench.training.loop import trained_parameters
 
 CPU = torch.device("cpu")
 ITERATIONS = 20
@@ -61,12 +62,15 @@ class _Subject:
             torch.manual_seed(0)
             return composite(image, known, method.inpaint(image, known))
 
-    def draws_numbers(self) -> bool:
-        """Whether completing a picture moves torch's generator on."""
-        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
-            before = torch.get_rng_state()
-            self.method.inpaint(self.image * self.known, self.known)
-            return not torch.equal(before, torch.get_rng_state())
+    def draws_by_batch(self) -> bool:
+        """Whether a larger batch takes more of torch's numbers."""
+        states = []
+        for size in (1, len(self.image)):
+            with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.method.inpaint((self.image * self.known)[:size], self.known[:size])
+                states.append(torch.get_rng_state())
+        return not torch.equal(*states)
 
     def batches(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
         for _ in range(start, stop):
@@ -94,14 +98,9 @@ def check_method(method: str | Path, *, plugin: str | Path | None = None, scale:
     image, known = _pictures(scale)
     with _settings_kept():
         try:
-            if plugin is None and (isinstance(method, Path) or method.endswith(".py")):
-                plugin = Path(method)
-                specs = [MethodSpec(name=name) for name in plugin_methods(plugin)]
-            else:
-                specs = [MethodSpec.parse(str(method))]
+            specs, file = _asked(method, plugin)
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is its verdict
             return [_unbuildable(error)]
-        file = Path(plugin) if plugin is not None else None
         found = {spec.label: _verdicts(spec, file, scale, image, known) for spec in specs}
     if len(found) == 1:
         return [verdict for verdicts in found.values() for verdict in verdicts]
@@ -110,6 +109,17 @@ def check_method(method: str | Path, *, plugin: str | Path | None = None, scale:
         for label, verdicts in found.items()
         for verdict in verdicts
     ]
+
+
+def _asked(method: str | Path, plugin: str | Path | None) -> tuple[list[MethodSpec], Path | None]:
+    """The methods to check, and the file that they are in if they are not installed."""
+    name = str(method)
+    if plugin is None and (isinstance(method, Path) or name.endswith(".py")):
+        return [MethodSpec(name=own) for own in plugin_methods(Path(name))], Path(name)
+    if ".py[" in name:
+        file, _, options = name.partition("[")
+        raise MethodError(f"a file has no options, its methods have: give 'NAME[{options}' with --plugin {file}")
+    return [MethodSpec.parse(name)], Path(plugin) if plugin is not None else None
 
 
 @contextmanager
@@ -225,7 +235,7 @@ def _batch_size_does_not_matter(subject: _Subject) -> str:
         )
         raise MethodError(
             f"outputs differ by up to {difference * 255:.2f} of 255 between batch sizes 4 and 1"
-            f"{drawn if subject.draws_numbers() else ''}"
+            f"{drawn if subject.draws_by_batch() else ''}"
         )
     return f"largest difference {difference:.1e}"
 
@@ -275,10 +285,7 @@ def _every_parameter_learns(subject: _Subject) -> str:
     names = {id(parameter): name for name, parameter in method.named_parameters() if parameter.requires_grad}
     learning: set[int] = set()
     for phase in method.phases():
-        # As in a training, what is frozen is left alone.
-        parameters = [
-            parameter for module in phase.modules for parameter in module.parameters() if parameter.requires_grad
-        ]
+        parameters = trained_parameters(phase)
         loss = torch.stack(list(phase.loss(Batch(subject.image, subject.known), 0).values())).sum()
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         # A bias may get an exact zero at first: a hinge discriminator's last one does, real and fake cancel inside the

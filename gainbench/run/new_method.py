@@ -1,11 +1,11 @@
 """``gainbench new-method``: a plugin to begin with, one file that already keeps the contract."""
 
 import ast
-import importlib.util
 import keyword
 import re
 import sys
 from importlib import metadata, resources
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from gainbench.errors import MethodError
@@ -46,7 +46,7 @@ def new_method(name: str, folder: Path | str = ".") -> Path:
     kind = "".join(word.capitalize() for word in name.split("_"))
     text = (resources.files("gainbench.run") / TEMPLATE).read_text(encoding="utf-8")
     if not path.exists():
-        _refuse_taken(name, kind, text)
+        _refuse_taken(name, kind, folder, text)
     text = text.replace("METHOD", name).replace("CLASS", kind)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -56,9 +56,12 @@ def new_method(name: str, folder: Path | str = ".") -> Path:
     return path
 
 
-def _refuse_taken(name: str, kind: str, template: str) -> None:
+def _refuse_taken(name: str, kind: str, folder: Path, template: str) -> None:
     """A file in the current folder comes before every module of its name, and a class before what it imports."""
-    if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
+    here = {Path.cwd().resolve(), folder.resolve()}
+    installed = [path for path in sys.path if path and Path(path).resolve() not in here]
+    known = name in sys.stdlib_module_names or name in sys.modules
+    if known or PathFinder.find_spec(name, installed) is not None:
         raise MethodError(
             f"there is a Python module named {name!r}, and {name}.py would be imported in its place; choose another "
             f"name, as in {name}_fill"

@@ -209,16 +209,21 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _parameters(phase: Phase) -> list[nn.Parameter]:
+def trained_parameters(phase: Phase) -> list[nn.Parameter]:
+    """What a phase trains: its modules' parameters, each once, without those that are frozen.
+
+    Raises:
+        TrainingError: there is none.
+    """
     unique = {id(parameter): parameter for module in phase.modules for parameter in module.parameters()}
-    return [parameter for parameter in unique.values() if parameter.requires_grad]
+    found = [parameter for parameter in unique.values() if parameter.requires_grad]
+    if not found:
+        raise TrainingError(f"phase {phase.name!r} has no parameters to train")
+    return found
 
 
 def _optimiser(phase: Phase) -> torch.optim.Adam:
-    parameters = _parameters(phase)
-    if not parameters:
-        raise TrainingError(f"phase {phase.name!r} has no parameters to train")
-    return torch.optim.Adam(parameters, lr=phase.lr, betas=phase.betas, fused=True)
+    return torch.optim.Adam(trained_parameters(phase), lr=phase.lr, betas=phase.betas, fused=True)
 
 
 def _step(
@@ -237,7 +242,7 @@ def _step(
     if not math.isfinite(total.item()):
         values = {name: loss.item() for name, loss in losses.items()}
         raise DivergedError(f"phase {phase.name!r} gave a loss that is not finite at step {step}: {values}")
-    parameters = _parameters(phase)
+    parameters = trained_parameters(phase)
     optimiser.zero_grad(set_to_none=True)
     # Only this phase's parameters receive gradients; the generator's graph may run through another phase's network.
     torch.autograd.backward(total, inputs=parameters)

@@ -1,6 +1,8 @@
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from gainbench.cli import app
 from gainbench.registry import installed_methods
 from gainbench.run.check import check_method
 from gainbench.spec import Scale
@@ -133,6 +135,45 @@ def test_numbers_drawn_for_a_whole_batch_are_named_as_what_they_are(tmp_path):
 
 
 @pytest.mark.assets
+def test_a_method_that_mixes_pictures_is_not_blamed_for_its_random_numbers(tmp_path):
+    path = tmp_path / "mixes.py"
+    path.write_text(
+        HEAD.replace(
+            "return self.predict(image, known)\n",
+            "return (self.predict(image, known) + image.mean() + 0.01 * torch.rand(image.shape[1:])).clamp(0, 1)\n",
+        )
+    )
+    failed = {verdict.behaviour: verdict.detail for verdict in check_method(path, scale=SMALL) if not verdict.passed}
+    assert "random" not in failed["A picture's output does not depend on the others in its batch"]
+
+
+@pytest.mark.assets
+def test_a_phase_without_anything_to_train_is_named(tmp_path):
+    path = tmp_path / "frozen.py"
+    path.write_text(
+        HEAD.replace("        self.bias =", "        self.layer.requires_grad_(False)\n        self.bias =").replace(
+            'Phase("generator", [self]', 'Phase("generator", [self.layer]'
+        )
+    )
+    failed = {verdict.behaviour: verdict.detail for verdict in check_method(path, scale=SMALL) if not verdict.passed}
+    assert (
+        failed["Every parameter belongs to a phase and gets a gradient"]
+        == "phase 'generator' has no parameters to train"
+    )
+
+
+@pytest.mark.assets
+def test_the_verb_takes_options_of_a_plugins_method(tmp_path):
+    path = tmp_path / "network.py"
+    path.write_text(HEAD)
+    (verdict,) = check_method(f"{path}[width=8]", scale=SMALL)
+    assert f"'NAME[width=8]' with --plugin {path}" in verdict.detail
+    ran = CliRunner().invoke(app, ["check", "network[x=1]", "--plugin", str(path), "--quiet"])
+    assert ran.exit_code == 1
+    assert "x" in ran.stderr
+
+
+@pytest.mark.assets
 def test_every_method_of_a_file_is_checked_and_options_can_be_named(tmp_path):
     path = tmp_path / "two.py"
     second = HEAD.split("class Network", 1)[1].replace('"network"', '"gray"')
@@ -152,12 +193,14 @@ def test_every_method_of_a_file_is_checked_and_options_can_be_named(tmp_path):
 
 
 @pytest.mark.assets
-def test_the_callers_random_state_and_settings_stay(monkeypatch):
+def test_the_callers_random_state_and_settings_stay(tmp_path, monkeypatch):
+    path = tmp_path / "network.py"
+    path.write_text(HEAD)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    check_method("partial_conv", scale=SMALL)
+    assert all(verdict.passed for verdict in check_method(path, scale=SMALL))
     assert torch.equal(torch.rand(3), expected)
     assert torch.backends.cudnn.deterministic is False
 

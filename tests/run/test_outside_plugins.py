@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -128,6 +129,21 @@ def test_a_file_that_would_be_imported_for_a_module_is_refused(tmp_path, name):
     with pytest.raises(MethodError, match=f"Python module named '{name}'.*{name}_fill"):
         new_method(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_that_comes_next_can_be_pasted(tmp_path):
+    (folder := tmp_path / "my methods").mkdir()
+    told = CliRunner().invoke(app, ["new-method", "brush", "--folder", str(folder)]).output
+    (line,) = [line for line in told.splitlines() if line.startswith("next: ")]
+    assert shlex.split(line)[1:] == ["gainbench", "check", str(folder / "brush.py")]
+
+
+def test_what_merely_lies_in_the_current_folder_takes_no_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ideas").mkdir()
+    (tmp_path / "blur.py").write_text("")
+    assert new_method("ideas").name == "ideas.py"
+    assert new_method("blur", "ideas") == Path("ideas/blur.py")
 
 
 @pytest.mark.parametrize(("name", "kind"), [("phase", "Phase"), ("tensor", "Tensor"), ("batch", "Batch")])
