@@ -227,7 +227,10 @@ def compare(
     ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option(autocompletion=completion.metrics, help="separated by commas; default all that both have"),
+        typer.Option(
+            autocompletion=completion.metrics,
+            help="separated by commas, such as l1_hole,kid_mobilenetv2; default all of single pictures that both have",
+        ),
     ] = None,
     as_json: JsonOption = False,
     root: RootOption = ROOT,
@@ -236,10 +239,12 @@ def compare(
     console.behave(as_json=as_json)
     from gainbench.report.comparison import compare as compare_rows
     from gainbench.report.comparison import comparison_listing
-    from gainbench.run.store import named_rows
+    from gainbench.run.store import named_results
 
     chosen = split_names(metrics)
-    comparison = compare_rows(named_rows(a, root, suite), named_rows(b, root, suite), metrics=chosen)
+    one, other = (named_results(name, root, suite) for name in (a, b))
+    features = one.features_of, other.features_of
+    comparison = compare_rows(one.rows, other.rows, metrics=chosen, features=features)
     console.show_table(*comparison_listing(comparison))
     console.say(f"{len(comparison.regressions)} regressions", "red" if comparison.regressions else "green")
     if as_json:

@@ -36,6 +36,12 @@ CONFIDENCE = 0.95
 RESAMPLES = 10_000
 ALPHA = 0.05
 
+SET_RESAMPLES = 200
+"""Resamples of whole sets of pictures, each with distances of its own."""
+
+SetDistance = Callable[[NDArray[np.intp]], float]
+"""A set metric of one method, as a function of the rows that it is taken over."""
+
 MOST_COLUMNS = 256
 """Columns that are resampled at a time: a suite of hundreds of methods takes no more memory than one of a few."""
 
@@ -218,9 +224,9 @@ def sign_flip_p(sums: ArrayLike, *, flips: int = RESAMPLES) -> Floats:
     return reached / tried if exact else (reached + 1) / (tried + 1)
 
 
-def flips_for(comparisons: int, *, alpha: float = ALPHA) -> int:
-    """Sign flips with which the smallest p stays far enough below alpha / comparisons for Holm to reject."""
-    return max(RESAMPLES, int(np.ceil(5 * comparisons / alpha)))
+def flips_for(comparisons: int, *, fewest: int = RESAMPLES, alpha: float = ALPHA) -> int:
+    """Sign flips, or resamples, whose smallest p stays far enough below alpha / comparisons for Holm to reject."""
+    return max(fewest, int(np.ceil(5 * comparisons / alpha)))
 
 
 def holm(p: ArrayLike) -> Floats:
@@ -248,15 +254,14 @@ def separable(differences: Sequence[Difference], adjusted: ArrayLike, *, alpha: 
 
 
 def set_metric_difference(
-    a: Floats,
-    b: Floats,
+    a: SetDistance,
+    b: SetDistance,
     photographs: Sequence[object] | NDArray[np.generic],
-    distance: Callable[[Floats], float],
     *,
     confidence: float = CONFIDENCE,
-    resamples: int = 200,
+    resamples: int = SET_RESAMPLES,
 ) -> Difference:
-    """The difference distance(a) - distance(b) of a set metric (Frechet distance, KID), by shared-index resampling.
+    """The difference a - b of a set metric (Frechet distance, KID) of two methods, by shared-index resampling.
 
     A resampled set repeats pictures, which raises a Frechet distance; drawing the same photographs for both methods
     lets that bias cancel in the difference, and what is left of it is removed by centring. No interval is given for a
@@ -264,35 +269,31 @@ def set_metric_difference(
     far from zero as the observed difference.
 
     Args:
-        a: (rows, features) of one method.
-        b: (rows, features) of the other, the same rows.
+        a: the distance of one method's completed pictures to the real ones, for the rows (intp, with repeats) it is
+            given.
+        b: the same of the other method, on the same rows.
         photographs: (rows,) the photograph of each row.
-        distance: a set of features -> its distance to the reference set.
         confidence: coverage of the interval, in (0, 1).
         resamples: shared-index resamples.
 
     Raises:
-        EvaluationError: the shapes do not fit, or there are fewer than two photographs.
+        EvaluationError: fewer than two photographs.
     """
-    if a.shape != b.shape or len(a) != len(photographs):
-        raise EvaluationError(
-            f"set metrics are compared on the same rows, found features {a.shape} and {b.shape} "
-            f"and {len(photographs)} photographs"
-        )
     codes = cluster_codes(photographs)
     members = [np.flatnonzero(codes == code) for code in range(codes.max(initial=-1) + 1)]
     if len(members) < 2:
         raise EvaluationError(f"set metrics are compared over photographs, found {len(members)}; two are the least")
     rng = keyed_generator("statistics", "set-metric", len(members))
-    observed = distance(a) - distance(b)
+    every = np.arange(len(codes))
+    observed = a(every) - b(every)
     drawn = np.empty(resamples)
     for place in range(resamples):
         rows = np.concatenate([members[code] for code in rng.integers(0, len(members), len(members))])
-        drawn[place] = distance(a[rows]) - distance(b[rows])
+        drawn[place] = a(rows) - b(rows)
     centred = drawn - drawn.mean()
     low, high = np.quantile(centred, [(1 - confidence) / 2, (1 + confidence) / 2])
     p = float((1 + (np.abs(centred) >= abs(observed)).sum()) / (resamples + 1))
-    return Difference(float(observed), float(observed + low), float(observed + high), p, len(a), len(members))
+    return Difference(float(observed), float(observed + low), float(observed + high), p, len(codes), len(members))
 
 
 def _checked(values: ArrayLike, clusters: Sequence[object] | NDArray[np.generic]) -> Floats:

@@ -1,11 +1,13 @@
 """Two sets of results against each other: did anything get worse?
 
 Rows are paired by (data set, picture, hole). Differences are b - a; Holm's correction runs over all of them, bins and
-metrics alike. What is separably worse in b is a regression.
+metrics alike. What is separably worse in b is a regression. Set metrics are compared over all holes only: a bin has too
+few pictures for them.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -13,9 +15,10 @@ import pandas as pd
 
 from gainbench.errors import EvaluationError
 from gainbench.evaluation.metrics.catalogue import METRICS
-from gainbench.evaluation.stats import Difference, Interval, flips_for, holm, separable
+from gainbench.evaluation.stats import SET_RESAMPLES, Difference, Interval, flips_for, holm, separable
 from gainbench.report.alignment import ALL, ROW_KEY, aligned, chosen_rows, paired
 from gainbench.report.numbers import NOTHING, bracket, decimals_of_intervals, fixed, listed
+from gainbench.report.set_comparison import SET_IDS, FeaturesOf, set_difference
 
 Verdict = Literal["better", "worse", "not separable"]
 
@@ -63,7 +66,13 @@ class Comparison:
         return [entry for entry in self.entries if entry.verdict == "worse"]
 
 
-def compare(rows_a: pd.DataFrame, rows_b: pd.DataFrame, *, metrics: Sequence[str] | None = None) -> Comparison:
+def compare(
+    rows_a: pd.DataFrame,
+    rows_b: pd.DataFrame,
+    *,
+    metrics: Sequence[str] | None = None,
+    features: tuple[FeaturesOf, FeaturesOf] | None = None,
+) -> Comparison:
     """Compare two sets of rows as ``gainbench.run.StoredResults.rows`` holds them.
 
     If each side has one method, these two are compared, whatever their names; otherwise methods of the same name are.
@@ -71,22 +80,32 @@ def compare(rows_a: pd.DataFrame, rows_b: pd.DataFrame, *, metrics: Sequence[str
     Args:
         rows_a: what is compared against.
         rows_b: what is judged.
-        metrics: ids of per-picture metrics; None takes all that both sides have.
+        metrics: ids; None takes all metrics of single pictures that both sides have.
+        features: of each side's cells, which set metrics need: :meth:`gainbench.run.StoredResults.features_of`.
 
     Raises:
-        EvaluationError: no data set, method, metric or row in common, or rows that fill other holes or another scale.
+        EvaluationError: set metrics without features; no data set, method, metric or row in common; rows that fill
+            other holes or another scale.
     """
-    chosen = _common_metrics(rows_a, rows_b, metrics)
+    sets = [name for name in metrics or () if name in SET_IDS]
+    if sets and features is None:
+        raise EvaluationError(f"{listed(sets)} is a metric of sets of pictures: it is compared from features alone")
+    only_sets = metrics is not None and len(sets) == len(metrics)
+    chosen = [] if only_sets else _common_metrics(rows_a, rows_b, metrics)
     pairs = _method_pairs(rows_a, rows_b)
     datasets = [name for name in rows_a["dataset"].unique() if name in set(rows_b["dataset"])]
     places = rows_a[["dataset", "bin"]].drop_duplicates().shape[0] + len(datasets)
-    flips = flips_for(len(chosen) * len(pairs) * places)
-    entries = [
-        entry
-        for dataset in datasets
-        for pair in pairs
-        for entry in _compared(dataset, pair, (rows_a, rows_b), chosen, flips)
-    ]
+    count = (len(chosen) * places + len(sets) * len(datasets)) * len(pairs)
+    entries: list[Compared] = []
+    for dataset, pair in product(datasets, pairs):
+        both = _sides_of(dataset, pair, rows_a, rows_b)
+        if both is None:
+            continue
+        if chosen:
+            entries += _compared(dataset, pair, both, chosen, flips_for(count))
+        if features:
+            resamples = flips_for(count, fewest=SET_RESAMPLES)
+            entries += [_compared_set(metric, pair, both, features, resamples) for metric in sets]
     if not entries:
         raise EvaluationError(
             f"nothing to compare: {_sides(rows_a)} on one side, {_sides(rows_b)} on the other; no data set and method "
@@ -128,16 +147,37 @@ def comparison_listing(comparison: Comparison) -> tuple[tuple[str, ...], list[tu
     return heading, lines
 
 
+def _sides_of(
+    dataset: str, pair: tuple[str, str], rows_a: pd.DataFrame, rows_b: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """The rows of one method on each side, the same holes; None if a side has none."""
+    a, b = (
+        side[(side["dataset"] == dataset) & (side["method"] == method)]
+        for side, method in zip((rows_a, rows_b), pair, strict=True)
+    )
+    if a.empty or b.empty:
+        return None
+    _refuse_other_holes(a, b)
+    return a, b
+
+
+def _compared_set(
+    metric: str,
+    pair: tuple[str, str],
+    sides: tuple[pd.DataFrame, pd.DataFrame],
+    features: tuple[FeaturesOf, FeaturesOf],
+    resamples: int,
+) -> Compared:
+    """The difference in one set metric, its p not adjusted yet."""
+    a, b, difference = set_difference(metric, *sides, features, resamples)
+    dataset = sides[0]["dataset"].iloc[0]
+    return Compared(dataset, metric, ALL, *pair, a, b, difference, difference.p, "not separable")
+
+
 def _compared(
-    dataset: str, pair: tuple[str, str], both: tuple[pd.DataFrame, pd.DataFrame], metrics: Sequence[str], flips: int
+    dataset: str, pair: tuple[str, str], sides: tuple[pd.DataFrame, pd.DataFrame], metrics: Sequence[str], flips: int
 ) -> Iterator[Compared]:
     """The differences of one method on each side, their p not adjusted yet."""
-    sides = [
-        side[(side["dataset"] == dataset) & (side["method"] == method)] for side, method in zip(both, pair, strict=True)
-    ]
-    if any(side.empty for side in sides):
-        return
-    _refuse_other_holes(*sides)
     # Sides are named apart: the same cell may stand on both.
     renamed = [side.assign(method=name, key=name + side["key"]) for side, name in zip(sides, (A, B), strict=True)]
     rows = pd.concat(renamed, ignore_index=True)
@@ -189,10 +229,10 @@ def _common_metrics(a: pd.DataFrame, b: pd.DataFrame, wanted: Sequence[str] | No
         if not shared:
             raise EvaluationError("nothing to compare: the two sides share no metric")
         return shared
-    absent = [name for name in wanted if name not in shared]
+    absent = [name for name in wanted if name not in (*shared, *SET_IDS)]
     if absent:
         raise EvaluationError(f"{listed(absent)} is not on both sides; both have {listed(shared) or 'none'}")
-    return list(wanted)
+    return [name for name in wanted if name in shared]
 
 
 def _method_pairs(a: pd.DataFrame, b: pd.DataFrame) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,11 @@ class StoredResults:
         """Where the suite's tables, plots and report belong."""
         return self.root / self.resolved.folder_name
 
+    def features_of(self, key: str) -> dict[str, npt.NDArray[Any]]:
+        """The raw features of the cell that rows name by ``key``; see :meth:`StoredCell.features`."""
+        (cell,) = [cell for cell in self.cells if cell.spec.key == key]
+        return cell.features()
+
     @property
     def unfinished(self) -> list[StoredCell]:
         """The cells without a result: the holes in the tables."""
@@ -196,8 +201,8 @@ def results_of(cells: list[StoredCell], root: Path, resolved: ResolvedSuite) -> 
     return StoredResults(root, resolved, cells, _stacked(rows, CELL_COLUMNS), _stacked(records, SET_METRIC_COLUMNS))
 
 
-def named_rows(name: str, root: Path, suite: str | None = None) -> pd.DataFrame:
-    """Rows as a person names them: the folder of a suite, or one method of a suite in a results root.
+def named_results(name: str, root: Path, suite: str | None = None) -> StoredResults:
+    """Results as a person names them: the folder of a suite, or one method of a suite in a results root.
 
     Args:
         name: a folder that holds ``suite.json``, such as ``results/runs/smoke-tiny``; or a method's label.
@@ -209,14 +214,15 @@ def named_rows(name: str, root: Path, suite: str | None = None) -> pd.DataFrame:
     """
     folder = Path(name).expanduser()
     if (folder / SUITE).is_file():
-        return read_results(folder.resolve().parent, folder.resolve().name).rows
-    rows = read_results(root, suite).rows
-    labels = set(rows["method"])
+        return read_results(folder.resolve().parent, folder.resolve().name)
+    results = read_results(root, suite)
+    labels = set(results.rows["method"])
     if name not in labels:
         raise RunError(
             f"{name!r} is neither a suite's folder nor a method with results in {root}; {nearest(name, labels)}"
         )
-    return rows[rows["method"] == name]
+    rows, records = (table[table["method"] == name] for table in (results.rows, results.set_metrics))
+    return replace(results, rows=rows, set_metrics=records)
 
 
 def read_cells(root: Path, resolved: ResolvedSuite) -> list[StoredCell]:

@@ -10,6 +10,7 @@ from gainbench.errors import EvaluationError
 from gainbench.evaluation import resampling, stats
 from gainbench.evaluation.stats import (
     Difference,
+    SetDistance,
     flips_for,
     holm,
     interval_of_mean,
@@ -232,34 +233,43 @@ def test_separable_asks_for_adjusted_p_and_interval() -> None:
     assert separable([difference(np.nan, np.nan)], [np.nan]) == [False]
 
 
-def squared_mean_distance(features: np.ndarray) -> float:
-    return float((features.mean(axis=0) ** 2).sum())
+def squared_mean_distance(features: np.ndarray) -> SetDistance:
+    return lambda rows: float((features[rows].mean(axis=0) ** 2).sum())
 
 
 def test_set_metric_difference_is_centred_on_the_observed_one_despite_resampling_bias() -> None:
     rng = np.random.default_rng(12)
     a, b = rng.normal(0.5, 1, (60, 8)), rng.normal(0.0, 2, (60, 8))
-    observed = squared_mean_distance(a) - squared_mean_distance(b)
-    found = set_metric_difference(a, b, np.arange(60), squared_mean_distance)
+    observed = (a.mean(axis=0) ** 2).sum() - (b.mean(axis=0) ** 2).sum()
+    found = set_metric_difference(squared_mean_distance(a), squared_mean_distance(b), np.arange(60))
     assert found.value == pytest.approx(observed)
     assert found.low < observed < found.high
     assert found.excludes_zero
-    same = set_metric_difference(a, a, np.arange(60), squared_mean_distance)
+    same = set_metric_difference(squared_mean_distance(a), squared_mean_distance(a), np.arange(60))
     assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
 
 
 def test_set_metric_resamples_whole_photographs() -> None:
     seen: set[int] = set()
 
-    def watch(features: np.ndarray) -> float:
-        _, counts = np.unique(features[:, 0], return_counts=True)
-        seen.update(int(count) % 5 for count in counts)
+    def watch(rows: np.ndarray) -> float:
+        counts = np.bincount(rows, minlength=30).reshape(6, 5)
+        seen.update(int(spread) for spread in np.ptp(counts, axis=1))
         return 0.0
 
-    photographs = np.repeat(np.arange(6), 5)
-    features = photographs[:, None].astype(float)
-    set_metric_difference(features, features, photographs, watch, resamples=5)
+    set_metric_difference(watch, watch, np.repeat(np.arange(6), 5), resamples=5)
     assert seen == {0}
+
+
+def test_both_methods_are_given_the_same_rows() -> None:
+    given: list[list[np.ndarray]] = [[], []]
+
+    def watched(place: int) -> SetDistance:
+        return lambda rows: float(len(given[place].append(rows) or rows))
+
+    set_metric_difference(watched(0), watched(1), np.arange(9), resamples=3)
+    assert len(given[0]) == 1 + 3
+    assert all((one == other).all() for one, other in zip(*given, strict=True))
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
@@ -267,10 +277,10 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         intervals_of_means(np.zeros((1, 3, 1)), ["a", "b"])
     with pytest.raises(EvaluationError, match="must agree"):
         paired_differences(np.zeros((1, 3, 1)), np.zeros((1, 3, 2)), ["a", "b", "c"])
-    with pytest.raises(EvaluationError, match="same rows"):
-        set_metric_difference(np.zeros((3, 2)), np.zeros((4, 2)), ["a"] * 3, squared_mean_distance)
     with pytest.raises(EvaluationError, match="found 1"):
-        set_metric_difference(np.zeros((3, 2)), np.zeros((3, 2)), ["a"] * 3, squared_mean_distance)
+        set_metric_difference(
+            squared_mean_distance(np.zeros((3, 2))), squared_mean_distance(np.ones((3, 2))), ["a"] * 3
+        )
 
 
 def test_statistics_load_no_torch() -> None:

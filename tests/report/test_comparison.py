@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from gainbench.errors import EvaluationError
+from gainbench.evaluation.metrics.frechet import kernel_distance
 from gainbench.report.comparison import compare, comparison_listing
 
 from .conftest import make_rows
@@ -100,3 +101,63 @@ def test_listing_shows_all_holes_first_with_interval_and_verdict() -> None:
     assert first["95 % interval"].startswith("[-")
     assert float(first["b"]) - float(first["a"]) == pytest.approx(float(first["b - a"]), abs=0.011)
     assert np.isfinite(float(first["p"]))
+
+
+def features_of(rows: pd.DataFrame, shift: float, *, keep: int = 6) -> dict[str, np.ndarray]:
+    """Features of a cell in its rows' order: those of a picture and hole are the same wherever they stand."""
+    images = sorted(rows["image_id"].unique())
+    original_of_row = rows["image_id"].map(images.index).to_numpy()
+    originals = np.random.default_rng(1).normal(0, 1, (len(images), keep)).astype(np.float32)
+    places = original_of_row * 10 + (rows["bin_lo"].to_numpy() * 10).astype(int)
+    noise = np.random.default_rng(2).normal(0, 0.3, (10 * len(images), keep)).astype(np.float32)
+    return {
+        "mobilenetv2": originals[original_of_row] + noise[places] + np.float32(shift),
+        "mobilenetv2_originals": originals,
+        "original_of_row": original_of_row,
+    }
+
+
+def test_set_metrics_are_compared_over_all_holes_by_their_plain_definition() -> None:
+    a, b = rows_of(0.0), rows_of(0.0, method="telea")
+    kept = features_of(a, 0.0), features_of(b, 0.6)
+    (entry,) = compare(a, b, metrics=["kid_mobilenetv2"], features=(lambda _: kept[0], lambda _: kept[1])).entries
+    plain = [kernel_distance(own["mobilenetv2"], own["mobilenetv2_originals"]) for own in kept]
+    assert (entry.mean_a, entry.mean_b) == pytest.approx(tuple(plain), rel=1e-9)
+    assert entry.difference.value == pytest.approx(plain[1] - plain[0], rel=1e-9)
+    assert (entry.bin, entry.verdict) == ("all", "worse")
+    assert entry.difference.clusters == 20
+
+
+def test_set_metrics_pair_rows_that_cells_keep_in_another_order() -> None:
+    a = rows_of(0.0)
+    b = a.sample(frac=1.0, random_state=0).iloc[:-1]
+    kept = features_of(a, 0.0), features_of(b, 0.0)
+    both = (lambda _: kept[0], lambda _: kept[1])
+    found = compare(a, b, metrics=["fd_mobilenetv2", "psnr_rgb"], features=both)
+    (entry,) = [entry for entry in found.entries if entry.metric == "fd_mobilenetv2"]
+    assert entry.difference.n == len(a) - 1
+    assert entry.difference.value == pytest.approx(0.0, abs=1e-6)
+    assert entry.verdict == "not separable"
+    assert {entry.bin for entry in found.entries if entry.metric == "psnr_rgb"} > {"all"}
+
+
+def test_seeds_of_a_side_are_averaged_in_set_metrics() -> None:
+    one, two = rows_of(0.0), rows_of(0.0, seed=1)
+    kept = {key: features_of(rows, shift) for rows, shift in ((one, 0.0), (two, 0.9)) for key in rows["key"].unique()}
+    found = compare(
+        pd.concat([one, two]), one, metrics=["kid_mobilenetv2"], features=(kept.__getitem__, kept.__getitem__)
+    )
+    each = [kernel_distance(own["mobilenetv2"], own["mobilenetv2_originals"]) for own in kept.values()]
+    assert found.entries[0].mean_a == pytest.approx(np.mean(each), rel=1e-9)
+
+
+def test_set_metrics_that_cannot_be_compared_say_why() -> None:
+    rows = rows_of(0.0)
+    with pytest.raises(EvaluationError, match="features alone"):
+        compare(rows, rows, metrics=["fid"])
+    kept = features_of(rows, 0.0)
+    with pytest.raises(EvaluationError, match="fid compares features 'inception', and gain on photos-230 kept none"):
+        compare(rows, rows, metrics=["fid"], features=(lambda _: kept, lambda _: kept))
+    short = {name: values[:-1] for name, values in kept.items()}
+    with pytest.raises(EvaluationError, match="240 rows and features of 239"):
+        compare(rows, rows, metrics=["kid_mobilenetv2"], features=(lambda _: kept, lambda _: short))

@@ -14,7 +14,7 @@ import pytest
 
 from gainbench.atomic import write_json
 from gainbench.errors import RunError
-from gainbench.run.store import ResolvedSuite, named_rows, read_results, read_suite
+from gainbench.run.store import ResolvedSuite, named_results, read_results, read_suite
 from gainbench.spec import CellResult, CellSpec, MaskSpec, MethodSpec, Scale, Suite
 
 SCALE = Scale(name="tiny", size=64, base=8, batch=8, iterations=3, test_pictures=40)
@@ -172,11 +172,11 @@ def test_a_suite_is_found_by_its_full_name_or_by_what_is_unique(root):
         read_suite(root / "elsewhere")
 
 
-def test_rows_are_named_by_a_suites_folder_or_by_a_method(root):
-    assert len(named_rows(str(root / "little-tiny"), Path("elsewhere"))) == 4
-    assert set(named_rows("telea", root)["method"]) == {"telea"}
+def test_results_are_named_by_a_suites_folder_or_by_a_method(root):
+    assert len(named_results(str(root / "little-tiny"), Path("elsewhere")).rows) == 4
+    assert set(named_results("telea", root).rows["method"]) == {"telea"}
     with pytest.raises(RunError, match="did you mean 'telea'"):
-        named_rows("tela", root)
+        named_results("tela", root)
 
 
 @pytest.mark.parametrize(

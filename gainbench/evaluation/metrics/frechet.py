@@ -1,7 +1,7 @@
-"""Distances between two sets of features: Frechet distance and kernel distance, in float64."""
+"""Distances between two sets of features: Frechet distance and kernel distance, in float64. Needs no torch."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from gainbench.evaluation.metrics.guards import check_features
 
 Features = NDArray[np.floating[Any]]
 """Floating point (N, d): one row a picture."""
+
+Rows = NDArray[np.intp]
+"""Numbers of rows of a set, which may repeat."""
 
 _BLOCK = 1024
 """Pictures of a set held in float64 at a time, so that memory stays flat in their number."""
@@ -103,6 +106,37 @@ def kernel_distance(first: Features, second: Features) -> float:
     return within_first + within_second - 2.0 * _kernel_sum(first, second) / (m * n)
 
 
+def frechet_distance_by_rows(first: Features, second: Features) -> Callable[[Rows], float]:
+    """:func:`frechet_distance` of any rows of ``first``, with repeats, to the whole of ``second``."""
+    _check_two_sets(first, second)
+    return lambda rows: frechet_distance(first[rows], second)
+
+
+def kernel_distance_by_rows(first: Features, second: Features) -> Callable[[Rows], float]:
+    """:func:`kernel_distance` of any rows of ``first``, with repeats, to the whole of ``second``.
+
+    Kernels are computed once, so that thousands of resamples cost no more than as many products of an (N1, N1) matrix
+    and a vector. Holds N1 x N1 values.
+    """
+    _check_two_sets(first, second)
+    x, y = first.astype(np.float64), second.astype(np.float64)
+    n = len(y)
+    within = (x @ x.T / x.shape[1] + 1.0) ** 3
+    across = ((x @ y.T / x.shape[1] + 1.0) ** 3).sum(axis=1)
+    within_second = (_kernel_sum(second, second) - _kernel_diagonal_sum(second)) / (n * (n - 1))
+    diagonal = np.diagonal(within)
+
+    def distance(rows: Rows) -> float:
+        m = len(rows)
+        if m < 2:
+            raise EvaluationError(f"a kernel distance needs two rows, found {m}")
+        counts = np.bincount(rows, minlength=len(x)).astype(np.float64)
+        pairs = float(counts @ within @ counts - counts @ diagonal) / (m * (m - 1))
+        return pairs + within_second - 2.0 * float(counts @ across) / (m * n)
+
+    return distance
+
+
 def _kernel_sum(x: Features, y: Features) -> float:
     total = 0.0
     for rows in _blocks(x):
@@ -121,3 +155,21 @@ def _kernel_diagonal_sum(x: Features) -> float:
 def _blocks(features: Features) -> Iterator[NDArray[np.float64]]:
     for start in range(0, len(features), _BLOCK):
         yield features[start : start + _BLOCK].astype(np.float64)
+
+
+class SetMetric(NamedTuple):
+    """What a set metric is computed from, and how."""
+
+    features: str
+    """Name of the features in ``features.npz``."""
+    distance: Callable[[Features, Features], float]
+    distance_by_rows: Callable[[Features, Features], Callable[[Rows], float]]
+
+
+SET_METRICS = {
+    "fid": SetMetric("inception", frechet_distance, frechet_distance_by_rows),
+    "fid_pytorch": SetMetric("inception_pytorch", frechet_distance, frechet_distance_by_rows),
+    "fd_mobilenetv2": SetMetric("mobilenetv2", frechet_distance, frechet_distance_by_rows),
+    "kid_mobilenetv2": SetMetric("mobilenetv2", kernel_distance, kernel_distance_by_rows),
+}
+"""Every set metric of the catalogue."""

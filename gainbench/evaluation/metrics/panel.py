@@ -12,7 +12,7 @@ from gainbench.errors import AssetError
 from gainbench.evaluation.metrics import legacy, pixel, ssim, structural
 from gainbench.evaluation.metrics.catalogue import selected_metrics
 from gainbench.evaluation.metrics.features import FeatureExtractor, inception_features, mobilenet_v2_features
-from gainbench.evaluation.metrics.frechet import frechet_distance, kernel_distance
+from gainbench.evaluation.metrics.frechet import SET_METRICS
 from gainbench.evaluation.metrics.guards import Known, Pictures, Values, check_pair
 from gainbench.evaluation.metrics.perceptual import Embedding, Lpips, Trunk
 
@@ -49,13 +49,6 @@ _EXTRACTORS: dict[str, Callable[[torch.device], FeatureExtractor]] = {
     "inception_pytorch": lambda device: inception_features(device, clean=False),
 }
 """Feature families by the name under which ``features.npz`` keeps them."""
-
-_SETS: dict[str, tuple[str, Distance]] = {
-    "fid": ("inception", frechet_distance),
-    "fid_pytorch": ("inception_pytorch", frechet_distance),
-    "fd_mobilenetv2": ("mobilenetv2", frechet_distance),
-    "kid_mobilenetv2": ("mobilenetv2", kernel_distance),
-}
 
 
 @dataclass
@@ -162,14 +155,14 @@ def open_panel(metrics: Sequence[str], device: torch.device, *, size: int) -> Pa
         try:
             if info.id in _LPIPS:
                 panel.lpips[info.id] = Lpips(_LPIPS[info.id], device)
-            elif info.id in _SETS and _SETS[info.id][0] not in panel.extractors:
-                name = _SETS[info.id][0]
+            elif info.id in SET_METRICS and SET_METRICS[info.id].features not in panel.extractors:
+                name = SET_METRICS[info.id].features
                 panel.extractors[name] = _EXTRACTORS[name](device)
         except AssetError as error:
             panel.missing[info.id] = absent[info.asset] = str(error)
             continue
-        if info.id in _SETS:
-            panel.sets[info.id] = _SETS[info.id]
+        if info.id in SET_METRICS:
+            panel.sets[info.id] = SET_METRICS[info.id][:2]
         else:
             panel.pictures.append(info.id)
     return panel

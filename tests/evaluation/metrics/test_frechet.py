@@ -8,7 +8,7 @@ from scipy import linalg
 
 from gainbench.errors import EvaluationError
 from gainbench.evaluation.metrics import frechet
-from gainbench.evaluation.metrics.frechet import frechet_distance, kernel_distance
+from gainbench.evaluation.metrics.frechet import SET_METRICS, frechet_distance, kernel_distance
 
 
 def sqrtm_reference(first, second):
@@ -139,3 +139,15 @@ def test_a_set_moved_further_away_is_further_away():
     for metric in (frechet_distance, kernel_distance):
         values = [metric(first, first + step) for step in (0.0, 0.5, 1.0, 2.0)]
         assert values == sorted(values)
+
+
+@pytest.mark.parametrize("name", SET_METRICS)
+def test_distances_by_rows_are_those_of_the_rows_repeats_included(name: str) -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(0.3, 1, (24, 7)).astype(np.float32), rng.normal(0, 1, (11, 7)).astype(np.float32)
+    metric = SET_METRICS[name]
+    by_rows = metric.distance_by_rows(first, second)
+    for rows in (np.arange(24), np.array([4, 4, 4, 0]), rng.integers(0, 24, 24)):
+        assert by_rows(rows) == pytest.approx(metric.distance(first[rows], second), rel=1e-9, abs=1e-12)
+    with pytest.raises(EvaluationError, match=r"two rows|\(1, 7\)"):
+        by_rows(np.array([3]))

@@ -5,6 +5,7 @@ import torch
 from gainbench.errors import AssetError, EvaluationError
 from gainbench.evaluation.metrics import panel as panel_module
 from gainbench.evaluation.metrics.catalogue import METRICS
+from gainbench.evaluation.metrics.frechet import SET_METRICS
 from gainbench.evaluation.metrics.panel import open_panel
 from gainbench.evaluation.metrics.perceptual import Lpips
 from gainbench.evaluation.metrics.pixel import l1_hole, psnr_rgb
@@ -21,9 +22,9 @@ def rows(seed, count, size=64):
 def test_every_metric_of_the_catalogue_is_computed_here_and_nothing_else():
     pictures = [*panel_module._WHOLE, *panel_module._HOLE, *panel_module._LPIPS]
     assert sorted(pictures) == sorted(info.id for info in METRICS.values() if info.per == "picture")
-    assert sorted(panel_module._SETS) == sorted(info.id for info in METRICS.values() if info.per == "set")
+    assert sorted(SET_METRICS) == sorted(info.id for info in METRICS.values() if info.per == "set")
     assert {info.id for info in METRICS.values() if info.hole} == {*panel_module._HOLE}
-    assert {info.id for info in METRICS.values() if info.asset} == {*panel_module._LPIPS, *panel_module._SETS}
+    assert {info.id for info in METRICS.values() if info.asset} == {*panel_module._LPIPS, *SET_METRICS}
 
 
 def test_each_id_gets_its_own_function_in_the_order_asked_for():
