@@ -20,6 +20,7 @@ from gainbench.nn.gated_conv import GATED_MOMENT, GatedConv2d
 from gainbench.nn.losses import hinge_discriminator_loss, hinge_generator_loss
 
 from .budget import SHORT_TRAINING, equal_macs_width, learning_rate
+from .gated_start import AMPLITUDE, start_linear_
 
 PUBLISHED_BASE = 48
 """Channels of the published first convolution, 24 of them features and 24 gates."""
@@ -154,6 +155,12 @@ class GatedConvNetwork(nn.Module):
             GatedConv2d(four, four, in_moment=GATED_MOMENT["relu"]), GatedConv2d(four, four)
         )
         self.fine = nn.Sequential(*decoder(2 * four, one))
+        if not next(self.parameters()).is_meta:
+            start_linear_(self.coarse, torch.eye(5 + sketch_channels), amplitude=AMPLITUDE)
+            content = start_linear_(self.content, torch.eye(3), amplitude=AMPLITUDE)
+            matched = start_linear_(self.before_attention, torch.eye(3), amplitude=AMPLITUDE)
+            attended = start_linear_(self.after_attention, matched)
+            start_linear_(self.fine, torch.cat([content, attended]))
 
     def forward(self, image: Tensor, known: Tensor, sketch: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Fill the holes twice.
@@ -180,7 +187,7 @@ class GatedConvInpainter(TrainableInpainter):
     """Free-form inpainting with gated convolutions."""
 
     name = "gated_conv"
-    revision = 6
+    revision = 7
     Params = GatedConvParams
     params: GatedConvParams
 
