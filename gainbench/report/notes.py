@@ -229,8 +229,10 @@ def set_metric_notes(analysis: Analysis, dataset: str, metrics: Sequence[str]) -
         return []
     names = listed([info.id for info in analysis.metrics(dataset, "set") if info.id in metrics])
     notes = [
-        f"{names}: one value for each set of pictures, without interval or test; its bias changes with n. The verb "
-        "compare tests such a difference between two methods, if it is asked for the metric by name.",
+        (
+            f"{names}: one value for each set of pictures, without interval or test; its bias changes with n. The verb "
+            "compare tests such a difference between two methods, if it is asked for the metric by name."
+        ),
         (
             "Completed pictures are measured against their own originals, so these distances come out lower than "
             "between independent sets (KID below 0, too): compare methods within a column, not columns."
