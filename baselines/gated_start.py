@@ -1,11 +1,12 @@
 """First weights with which gated layers start in the neighbourhood of a linear coder of pictures.
 
 The paper names none. With weights that only keep variance, twenty layers mix every pixel with its neighbours before the
-first step, and much of a short training goes by in finding the picture again. Here each layer begins as a rotation of
-its channels, pixel by pixel: ELU is linear near zero and an untrained gate halves what passes, so features are small
-and twice the rotation. Kernels of all zeros but one and orthogonal between channels are the delta-orthogonal
-initialisation (Xiao, Bahri, Sohl-Dickstein, Schoenholz, Pennington: Dynamical Isometry and a Mean Field Theory of CNNs,
-ICML 2018); a binomial takes the single tap's place where resolution changes. Variance-keeping weights are added to it.
+first step, and much of a short training goes by in finding the picture again (figures: the README beside this file).
+Here each layer begins as a rotation of its channels, pixel by pixel: ELU is linear near zero and an untrained gate
+halves what passes, so features are small and twice the rotation. Kernels of all zeros but one and orthogonal between
+channels are the delta-orthogonal initialisation (Xiao, Bahri, Sohl-Dickstein, Schoenholz, Pennington: Dynamical
+Isometry and a Mean Field Theory of CNNs, ICML 2018); a binomial takes the single tap's place where resolution changes.
+Variance-keeping weights are added to it.
 """
 
 from collections.abc import Iterable

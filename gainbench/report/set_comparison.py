@@ -25,8 +25,9 @@ def set_difference(
 ) -> tuple[float, float, Difference]:
     """A set metric of one method on each side, over all holes that both filled.
 
-    Both are measured against the originals of the shared rows, each original once. With several seeds a side's distance
-    is the mean of its seeds'; the interval knows of photographs, not of seeds.
+    Both are measured against the originals of the shared rows, each original once; resampling draws completed pictures
+    anew and leaves the originals. With several seeds a side's distance is the mean of its seeds'; the interval knows of
+    photographs, not of seeds.
 
     Args:
         metric: id of a set metric.
