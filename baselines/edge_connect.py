@@ -83,10 +83,10 @@ class EdgeConnectParams(BaseModel):
         "Default: no, yes under 50,000 iterations",
     )
     edge_fraction: float = Field(
-        default=0.3, gt=0.0, lt=1.0, description="share of the training for G1; the paper trains to convergence"
+        default=0.15, gt=0.0, lt=1.0, description="share of the training for G1; the paper trains to convergence"
     )
     joint_fraction: float = Field(
-        default=0.1, ge=0.0, lt=1.0, description="share for both generators together, at the end; likewise"
+        default=0.05, ge=0.0, lt=1.0, description="share for both generators together, at the end; likewise"
     )
 
     @model_validator(mode="after")
@@ -320,7 +320,7 @@ class EdgeCanny(EdgeConnect):
     """EdgeConnect with the detector it was published with: binary Canny edges."""
 
     name = "edge_canny"
-    revision = 5
+    revision = 6
     Params = EdgeCannyParams
     params: EdgeCannyParams
 
@@ -333,7 +333,7 @@ class EdgeHED(EdgeConnect):
     """EdgeConnect on HED's soft edges of objects."""
 
     name = "edge_hed"
-    revision = 5
+    revision = 6
     Params = EdgeHEDParams
     params: EdgeHEDParams
 

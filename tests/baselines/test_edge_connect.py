@@ -243,7 +243,7 @@ def test_g2_follows_seen_edges_where_they_are_valid_and_predicted_ones_elsewhere
 
 def test_three_stages_follow_each_other(method: EdgeCanny) -> None:
     phases = phases_of(method)
-    assert [p.window for p in phases.values()] == [(0.0, 0.3)] * 2 + [(0.3, 0.9)] * 2 + [(0.9, 1.0)] * 2
+    assert [p.window for p in phases.values()] == [(0.0, 0.15)] * 2 + [(0.15, 0.95)] * 2 + [(0.95, 1.0)] * 2
     assert [p.lr for p in phases.values()] == pytest.approx([1e-5, 1e-4, 1e-5, 1e-4, 1e-7, 1e-6])
     assert all(p.betas == (0.0, 0.9) for p in phases.values())
     assert list(phases["edge"].modules) == [method.G1]
