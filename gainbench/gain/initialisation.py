@@ -24,8 +24,8 @@ Each was chosen on validation holes: 64 pixels, base 8, 300 iterations of l1 alo
 bins; hole l1 in per cent of the range, where OpenCV's Telea has 7.90. Random weights that keep variance and signal
 8.93; mirrored 8.95; orthogonal 8.86; both 8.49, and 8.44 with an exchange of .02 instead of .1 (9.06 at .3 and .2);
 smooth encoders as well 8.08, 8.26 and 8.54 with three seeds; principal components in the encoders instead 7.63 (7.67
-without the whitening). With all losses 7.64; there kernels of a single tap, a fifth of random ones beside it, gave 7.79, and
-decoders fitted to made-up pictures as well 7.89.
+without the whitening). With all losses 7.64; there kernels of a single tap, a fifth of random ones beside it, gave
+7.79, and decoders fitted to made-up pictures as well 7.89.
 """
 
 import math
