@@ -66,6 +66,19 @@ def start_encoder_(weight: Tensor, *, first: bool) -> None:
 
 
 @torch.no_grad()
+def start_mask_(weight: Tensor) -> None:
+    """Overwrite the first layer's weights of the mask: noise, which tells every arrangement of holes from every other.
+
+    Gaussians would not do: renormalised, they make one number of all of them. Nor are they mirrored, so that the two
+    channels of a pair open in different places.
+
+    Args:
+        weight: (out, 0 or 1, k, k); a window without a hole is answered with unit variance.
+    """
+    nn.init.normal_(weight, std=1 / weight.shape[-1])
+
+
+@torch.no_grad()
 def start_decoder_(weight: Tensor, *, deep: int) -> None:
     """Overwrite the weights of a decoder layer.
 

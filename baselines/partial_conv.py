@@ -24,8 +24,8 @@ from gainbench.nn.perceptual import (
 )
 from gainbench.nn.recording import recorded_outputs
 
-from .budget import equal_macs_width, learning_rate
-from .looks_linear import start_decoder_, start_encoder_, start_output_
+from .budget import SHORT_TRAINING, equal_macs_width, learning_rate
+from .looks_linear import start_decoder_, start_encoder_, start_mask_, start_output_
 
 PUBLISHED_BASE = 64
 """Channels of the published first layer (appendix, table 1: PConv1)."""
@@ -43,12 +43,17 @@ Adam remembers the first gradients for a thousand steps. At 64 px weights as lar
 loss of 78, a tenth of them with 31.
 """
 
+PUBLISHED_STYLE_WEIGHT, SHORT_STYLE_WEIGHT = 120.0, 12.0
+"""The paper's, and what a short training bears: of a total of 14 the style is 12 at the paper's weight, and it draws
+worms into large holes and outlines around them before the fill has its colours (figures: the README beside this file).
+"""
+
 FEATURES = ("pool1", "pool2", "pool3")
 """Layers of VGG-16 that perceptual and style losses read (section 3.3)."""
 
 
 class PartialConvParams(BaseModel):
-    """Options; weights and rates are the paper's (section 3.3, equation 7, and section 4.1)."""
+    """Options; weights and rates are the paper's (section 3.3, equation 7; section 4.1), but for short trainings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,10 +67,18 @@ class PartialConvParams(BaseModel):
         ge=1,
         description="halvings of the picture; default: down to 2x2, the published depth (8 at 512 px, 7 at 256 px)",
     )
+    mask_input: bool | None = Field(
+        default=None,
+        description="known is an input beside the picture; published: no. Default: no, yes under 50,000 iterations",
+    )
     valid_weight: float = Field(default=1.0, ge=0.0, description="l1 of known pixels, raw output (equation 7)")
     hole_weight: float = Field(default=6.0, ge=0.0, description="l1 of hidden pixels, raw output (equation 7)")
     perceptual_weight: float = Field(default=0.05, ge=0.0, description="features, raw and completed (equation 7)")
-    style_weight: float = Field(default=120.0, ge=0.0, description="Gram matrices, raw and completed (equation 7)")
+    style_weight: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="Gram matrices, raw and completed; default 120 (equation 7), 12 under 50,000 iterations",
+    )
     tv_weight: float = Field(default=0.1, ge=0.0, description="smoothness of the dilated hole (equation 7)")
     lr: float | None = Field(
         default=None, gt=0.0, description="Adam, first phase; default 2e-4 (section 4.1), x 10 under 50,000 iterations"
@@ -118,20 +131,22 @@ class PartialConvUNet(nn.Module):
     Args:
         base: channels of the first layer; deeper layers have 2, 4 and 8 times as many.
         levels: encoder layers, each halving the picture.
+        mask_input: known is a fourth input channel, of the first layer and so of the last skip.
     """
 
-    def __init__(self, *, base: int, levels: int) -> None:
+    def __init__(self, *, base: int, levels: int, mask_input: bool = False) -> None:
         super().__init__()
-        widths = [3, *(base * 2 ** min(level, 3) for level in range(levels))]
+        self.mask_input = mask_input
+        widths = [3 + mask_input, *(base * 2 ** min(level, 3) for level in range(levels))]
         kernels = [7, 5, 5, *[3] * max(levels - 3, 0)][:levels]
         self.encoder = nn.ModuleList(
             EncoderLayer(before, behind, kernel, norm=level > 0)
             for level, ((before, behind), kernel) in enumerate(zip(pairwise(widths), kernels, strict=True))
         )
-        # A decoder layer gives as many channels as the skip it reads has; the last reads and gives a picture.
+        # A decoder layer gives as many channels as the skip it reads has; the last reads the input and gives a picture.
         self.decoder = nn.ModuleList(
-            DecoderLayer(deep, skip, skip, last=level == levels - 1)
-            for level, (deep, skip) in enumerate(pairwise(reversed(widths)))
+            DecoderLayer(deep, skip, 3 if last else skip, last=last)
+            for (deep, skip), last in zip(pairwise(reversed(widths)), [False] * (levels - 1) + [True], strict=True)
         )
         weights = [module.weight for module in self.modules() if isinstance(module, PartialConv2d)]
         if not weights[0].is_meta:
@@ -147,7 +162,8 @@ class PartialConvUNet(nn.Module):
         Returns:
             (B, 3, H, W), normalised in the same way, not clamped.
         """
-        x, skips = image, [(image, known)]
+        x = torch.cat([image, known], 1) if self.mask_input else image
+        skips = [(x, known)]
         for layer in self.encoder:
             x, known = layer(x, known)
             skips.append((x, known))
@@ -169,10 +185,12 @@ def _start(weights: Sequence[Tensor], widths: Sequence[int]) -> None:
     """The first weights of encoder and decoder: the paper does not say which."""
     levels = len(widths) - 1
     for level, weight in enumerate(weights[:levels]):
-        start_encoder_(weight, first=level == 0)
+        first = level == 0
+        start_encoder_(weight[:, :3] if first else weight, first=first)
     for weight, deep in zip(weights[levels:-1], reversed(widths[2:]), strict=True):
         start_decoder_(weight, deep=deep)
     start_output_(weights[-1], deep=widths[1], rms=OUTPUT_RMS)
+    start_mask_(weights[0][:, 3:])
 
 
 class PartialConvInpainter(TrainableInpainter):
@@ -183,14 +201,21 @@ class PartialConvInpainter(TrainableInpainter):
     """
 
     name = "partial_conv"
-    revision = 3
+    revision = 4
     Params = PartialConvParams
     params: PartialConvParams
 
     def __init__(self, params: PartialConvParams, scale: Scale) -> None:
         super().__init__(params, scale)
         base = params.base or equal_macs_width(scale, published=PUBLISHED_BASE, per_gain_base=BASE_PER_GAIN_BASE)
-        self.network = PartialConvUNet(base=base, levels=params.levels or published_levels(scale.size))
+        short = scale.iterations < SHORT_TRAINING
+        self.network = PartialConvUNet(
+            base=base,
+            levels=params.levels or published_levels(scale.size),
+            mask_input=short if params.mask_input is None else params.mask_input,
+        )
+        by_default = SHORT_STYLE_WEIGHT if short else PUBLISHED_STYLE_WEIGHT
+        self.style_weight = by_default if params.style_weight is None else params.style_weight
 
     def inpaint(self, image: Tensor, known: Tensor) -> Tensor:
         """Fill the holes; see :meth:`gainbench.Inpainter.inpaint`."""
@@ -243,7 +268,7 @@ class PartialConvInpainter(TrainableInpainter):
             "valid": self.params.valid_weight * valid_l1(prediction, image, known),
             "hole": self.params.hole_weight * hole_l1(prediction, image, known),
             "perceptual": self.params.perceptual_weight * perceptual_loss(found, goal),
-            "style": self.params.style_weight * style_loss(found, goal),
+            "style": self.style_weight * style_loss(found, goal),
             "tv": self.params.tv_weight * total_variation(completed, known),
         }
 

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from gainbench_baselines.looks_linear import gaussian, pairs, start_decoder_, start_encoder_, start_output_
+from gainbench_baselines.looks_linear import (
+    gaussian,
+    pairs,
+    start_decoder_,
+    start_encoder_,
+    start_mask_,
+    start_output_,
+)
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
@@ -77,3 +84,19 @@ def test_the_output_copies_no_pixel_and_starts_small() -> None:
     values = torch.randn(400, 20, 1, 1).expand(-1, -1, 3, 3)
     found = F.conv2d(F.relu(torch.einsum("cv,bvhw->bchw", pairs(40), values)), weight[:, :40])
     assert found.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.4)
+
+
+def test_the_masks_weights_answer_a_window_with_unit_variance_and_tell_arrangements_apart() -> None:
+    weight = torch.empty(4000, 1, 7, 7)
+    start_mask_(weight)
+    whole = F.conv2d(torch.ones(1, 1, 7, 7), weight).flatten()
+    assert whole.square().mean().item() == pytest.approx(1, rel=0.1)
+    left, right = torch.zeros(2, 1, 1, 7, 7)
+    left[..., :3], right[..., 4:] = 1, 1
+    # As far apart as two independent draws over 21 of 49 known pixels each, before renormalisation.
+    apart = (F.conv2d(left, weight) - F.conv2d(right, weight)).square().mean().item()
+    assert apart == pytest.approx(2 * 21 / 49, rel=0.1)
+
+
+def test_a_picture_without_a_mask_channel_is_started_too() -> None:
+    start_mask_(torch.empty(8, 0, 7, 7))

@@ -81,6 +81,33 @@ def test_layers_are_the_papers_table() -> None:
     assert len(norms) == 16 - 2
 
 
+@pytest.mark.parametrize(
+    ("iterations", "asked", "told"),
+    [(1_000_000, None, False), (1500, None, True), (1500, False, False), (1_000_000, True, True)],
+)
+def test_only_in_short_trainings_the_mask_is_an_input(*, iterations: int, asked: bool | None, told: bool) -> None:
+    scale = SMALL.model_copy(update={"iterations": iterations})
+    network = PartialConvInpainter(PartialConvParams(base=4, mask_input=asked), scale).eval().network
+    inputs: list[Tensor] = []
+    network.encoder[0].register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
+    skips: list[Tensor] = []
+    network.decoder[-1].register_forward_pre_hook(lambda _module, given: skips.append(given[2]))
+    image, known = a_batch().visible, a_batch().known
+    with torch.no_grad():
+        assert network(image, known).shape == image.shape
+    assert torch.equal(inputs[0], torch.cat([image, known], 1) if told else image)
+    assert torch.equal(skips[0], inputs[0])
+
+
+@pytest.mark.parametrize(
+    ("iterations", "asked", "weight"),
+    [(1_000_000, None, 120), (1500, None, 12), (1500, 120.0, 120), (1_000_000, 0.0, 0)],
+)
+def test_the_style_weighs_less_in_a_short_training(iterations: int, asked: float | None, weight: float) -> None:
+    scale = SMALL.model_copy(update={"iterations": iterations})
+    assert PartialConvInpainter(PartialConvParams(base=4, style_weight=asked), scale).style_weight == weight
+
+
 def test_the_bottleneck_is_2x2() -> None:
     assert [published_levels(size) for size in (512, 256, 128, 64)] == [8, 7, 6, 5]
 
@@ -101,6 +128,15 @@ def test_hidden_pixels_never_change_the_output(method: PartialConvInpainter) -> 
     assert expected.shape == batch.image.shape
     assert expected.min() >= 0
     assert expected.max() <= 1
+
+
+def test_with_the_mask_as_an_input_hidden_pixels_never_change_the_output_either() -> None:
+    method = PartialConvInpainter(PartialConvParams(base=4, mask_input=True), SMALL).eval()
+    batch = a_batch()
+    with torch.no_grad():
+        expected = method.inpaint(batch.visible, batch.known)
+        found = method.inpaint(batch.visible + 7 * (1 - batch.known), batch.known)
+    assert torch.equal(expected, found)
 
 
 @pytest.mark.parametrize("side", [48, 80, 33])
@@ -159,7 +195,8 @@ def test_losses_equal_a_literal_reading_of_the_paper(method: PartialConvInpainte
 
 def test_a_picture_without_a_hole_costs_its_reconstruction_only(method: PartialConvInpainter) -> None:
     # Without the terms that read the raw output everywhere, what is left belongs to holes.
-    method.params = PartialConvParams(base=8, valid_weight=0, perceptual_weight=0, style_weight=0)
+    method.params = PartialConvParams(base=8, valid_weight=0, perceptual_weight=0)
+    method.style_weight = 0
     batch = Batch(a_batch().image, torch.ones(2, 1, 32, 32))
     total = torch.stack(list(method.train().phases()[0].loss(batch, 0).values())).sum()
     assert total.item() == 0
