@@ -67,10 +67,9 @@ def start_encoder_(weight: Tensor, *, first: bool) -> None:
 
 @torch.no_grad()
 def start_mask_(weight: Tensor) -> None:
-    """Overwrite the first layer's weights of the mask: noise, which tells every arrangement of holes from every other.
+    """Overwrite the first layer's weights of the mask: noise, so that channels answer different arrangements of holes.
 
-    Gaussians would not do: renormalised, they make one number of all of them. Nor are they mirrored, so that the two
-    channels of a pair open in different places.
+    It is not mirrored as the picture's are, so that the two channels of a pair open in different places.
 
     Args:
         weight: (out, 0 or 1, k, k); a window without a hole is answered with unit variance.

@@ -144,9 +144,10 @@ class PartialConvUNet(nn.Module):
             for level, ((before, behind), kernel) in enumerate(zip(pairwise(widths), kernels, strict=True))
         )
         # A decoder layer gives as many channels as the skip it reads has; the last reads the input and gives a picture.
+        gives = [*widths[-2:0:-1], 3]
         self.decoder = nn.ModuleList(
-            DecoderLayer(deep, skip, 3 if last else skip, last=last)
-            for (deep, skip), last in zip(pairwise(reversed(widths)), [False] * (levels - 1) + [True], strict=True)
+            DecoderLayer(deep, skip, gives[level], last=level == levels - 1)
+            for level, (deep, skip) in enumerate(pairwise(reversed(widths)))
         )
         weights = [module.weight for module in self.modules() if isinstance(module, PartialConv2d)]
         if not weights[0].is_meta:

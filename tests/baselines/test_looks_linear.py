@@ -96,7 +96,3 @@ def test_the_masks_weights_answer_a_window_with_unit_variance_and_tell_arrangeme
     # As far apart as two independent draws over 21 of 49 known pixels each, before renormalisation.
     apart = (F.conv2d(left, weight) - F.conv2d(right, weight)).square().mean().item()
     assert apart == pytest.approx(2 * 21 / 49, rel=0.1)
-
-
-def test_a_picture_without_a_mask_channel_is_started_too() -> None:
-    start_mask_(torch.empty(8, 0, 7, 7))

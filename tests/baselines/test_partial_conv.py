@@ -118,9 +118,10 @@ def test_scale_full_is_the_published_width() -> None:
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(25.8, rel=0.02)
 
 
-def test_hidden_pixels_never_change_the_output(method: PartialConvInpainter) -> None:
+@pytest.mark.parametrize("mask_input", [False, True])
+def test_hidden_pixels_never_change_the_output(*, mask_input: bool) -> None:
+    method = PartialConvInpainter(PartialConvParams(base=8, mask_input=mask_input), SMALL).eval()
     batch = a_batch()
-    method.eval()
     with torch.no_grad():
         expected = method.inpaint(batch.visible, batch.known)
         found = method.inpaint(batch.visible + 7 * (1 - batch.known), batch.known)
@@ -128,15 +129,6 @@ def test_hidden_pixels_never_change_the_output(method: PartialConvInpainter) -> 
     assert expected.shape == batch.image.shape
     assert expected.min() >= 0
     assert expected.max() <= 1
-
-
-def test_with_the_mask_as_an_input_hidden_pixels_never_change_the_output_either() -> None:
-    method = PartialConvInpainter(PartialConvParams(base=4, mask_input=True), SMALL).eval()
-    batch = a_batch()
-    with torch.no_grad():
-        expected = method.inpaint(batch.visible, batch.known)
-        found = method.inpaint(batch.visible + 7 * (1 - batch.known), batch.known)
-    assert torch.equal(expected, found)
 
 
 @pytest.mark.parametrize("side", [48, 80, 33])
