@@ -6,9 +6,10 @@ perceptual, style and total variation.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,8 +25,9 @@ from gainbench.nn.perceptual import (
 )
 from gainbench.nn.recording import recorded_outputs
 
-from .budget import SHORT_TRAINING, equal_macs_width, learning_rate
+from .budget import BRIEF_TRAINING, SHORT_TRAINING, equal_macs_width, learning_rate
 from .looks_linear import start_decoder_, start_encoder_, start_mask_, start_output_
+from .pull_push import LEAST_WIDTH, start_colours_
 
 PUBLISHED_BASE = 64
 """Channels of the published first layer (appendix, table 1: PConv1)."""
@@ -47,6 +49,9 @@ PUBLISHED_STYLE_WEIGHT, SHORT_STYLE_WEIGHT = 120.0, 12.0
 """The paper's, and what a short training bears: of a total of 14 the style is 12 at the paper's weight, and it draws
 worms into large holes and outlines around them before the fill has its colours (figures: the README beside this file).
 """
+
+LEAKY_SLOPE = 0.2
+"""Of the decoder's rectifiers (section 3.3)."""
 
 FEATURES = ("pool1", "pool2", "pool3")
 """Layers of VGG-16 that perceptual and style losses read (section 3.3)."""
@@ -71,6 +76,10 @@ class PartialConvParams(BaseModel):
         default=None,
         description="known is an input beside the picture; published: no. Default: no, yes under 50,000 iterations",
     )
+    colour_start: bool | None = Field(
+        default=None,
+        description="first weights fill holes with the colours around; default: yes under 1,000 iterations",
+    )
     valid_weight: float = Field(default=1.0, ge=0.0, description="l1 of known pixels, raw output (equation 7)")
     hole_weight: float = Field(default=6.0, ge=0.0, description="l1 of hidden pixels, raw output (equation 7)")
     perceptual_weight: float = Field(default=0.05, ge=0.0, description="features, raw and completed (equation 7)")
@@ -92,6 +101,12 @@ class PartialConvParams(BaseModel):
         lt=1.0,
         description="share of the training that fine-tunes: one day after ten on Places2 (section 4.1)",
     )
+
+    @model_validator(mode="after")
+    def _wide_enough(self) -> Self:
+        if self.colour_start and self.base is not None and self.base < LEAST_WIDTH:
+            raise ValueError(f"base is {self.base}; colour_start needs {LEAST_WIDTH} channels, a pair for each colour")
+        return self
 
 
 class EncoderLayer(nn.Module):
@@ -122,7 +137,7 @@ class DecoderLayer(nn.Module):
         size = skip.shape[2:]
         upsampled = [F.interpolate(x, size=size, mode="nearest"), F.interpolate(known, size=size, mode="nearest")]
         x, known = self.conv([upsampled[0], skip], [upsampled[1], skip_known])
-        return x if self.norm is None else F.leaky_relu(self.norm(x), 0.2), known
+        return x if self.norm is None else F.leaky_relu(self.norm(x), LEAKY_SLOPE), known
 
 
 class PartialConvUNet(nn.Module):
@@ -132,9 +147,10 @@ class PartialConvUNet(nn.Module):
         base: channels of the first layer; deeper layers have 2, 4 and 8 times as many.
         levels: encoder layers, each halving the picture.
         mask_input: known is a fourth input channel, of the first layer and so of the last skip.
+        colour_start: the first weights are a pull-push fill; base must be at least 6.
     """
 
-    def __init__(self, *, base: int, levels: int, mask_input: bool = False) -> None:
+    def __init__(self, *, base: int, levels: int, mask_input: bool = False, colour_start: bool = False) -> None:
         super().__init__()
         self.mask_input = mask_input
         widths = [3 + mask_input, *(base * 2 ** min(level, 3) for level in range(levels))]
@@ -152,6 +168,8 @@ class PartialConvUNet(nn.Module):
         weights = [module.weight for module in self.modules() if isinstance(module, PartialConv2d)]
         if not weights[0].is_meta:
             _start(weights, widths)
+            if colour_start:
+                start_colours_(weights[:levels], weights[levels:], slope=LEAKY_SLOPE)
 
     def forward(self, image: Tensor, known: Tensor) -> Tensor:
         """Fill the holes.
@@ -210,10 +228,12 @@ class PartialConvInpainter(TrainableInpainter):
         super().__init__(params, scale)
         base = params.base or equal_macs_width(scale, published=PUBLISHED_BASE, per_gain_base=BASE_PER_GAIN_BASE)
         short = scale.iterations < SHORT_TRAINING
+        brief = scale.iterations < BRIEF_TRAINING and base >= LEAST_WIDTH
         self.network = PartialConvUNet(
             base=base,
             levels=params.levels or published_levels(scale.size),
             mask_input=short if params.mask_input is None else params.mask_input,
+            colour_start=brief if params.colour_start is None else params.colour_start,
         )
         by_default = SHORT_STYLE_WEIGHT if short else PUBLISHED_STYLE_WEIGHT
         self.style_weight = by_default if params.style_weight is None else params.style_weight

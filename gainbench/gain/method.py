@@ -7,7 +7,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from gainbench.errors import MethodError
 from gainbench.gain.block import Activation, BlockStyle
+from gainbench.gain.colours import LEAST_BASE
 from gainbench.gain.network import Branches, FirstMask, GAINNetwork
 from gainbench.gain.priority import Form, GradientSource, Priority
 from gainbench.gain.trace import Step, recorded_steps
@@ -29,6 +31,9 @@ Hole l1 in per cent on validation holes (as in the pilot below): ``gain`` 7.64 a
 """
 
 SHORT_TRAINING = 50_000
+BRIEF_TRAINING = 1_000
+"""Iterations under which a training is a look at the method: what it would take hundreds of steps to find is given."""
+
 BETAS = (0.5, 0.9)
 
 
@@ -60,6 +65,10 @@ class GAINParams(BaseModel):
     branches: Branches = Field(default="two", description="both branches, or one alone")
     gradient_discriminator: bool = Field(default=True, description="a second discriminator, on the guidance map")
     base: int | None = Field(default=None, ge=1, description="width after the first block; null = the scale's")
+    colour_start: bool | None = Field(
+        default=None,
+        description="first weights fill holes with the colours around; null = yes under 1,000 iterations",
+    )
     lr: float | None = Field(
         default=None,
         gt=0,
@@ -108,6 +117,11 @@ class GAIN(TrainableInpainter):
         self.guidance = guidance(params.guidance, **options)
         channels = self.guidance.channels
         base = params.base or scale.base
+        if params.colour_start and base < LEAST_BASE:
+            raise MethodError(
+                f"base is {base}; colour_start needs {LEAST_BASE}, a channel for each colour and one more"
+            )
+        brief = scale.iterations < BRIEF_TRAINING and base >= LEAST_BASE
         self.network = GAINNetwork(
             base=base,
             size=scale.size,
@@ -123,6 +137,7 @@ class GAIN(TrainableInpainter):
             attention=params.attention,
             branches=params.branches,
             first_mask=params.first_mask,
+            colour_start=brief if params.colour_start is None else params.colour_start,
         )
         judged = {"image": 3, "grad": channels if params.gradient_discriminator else 0}
         self.discriminators = nn.ModuleDict(

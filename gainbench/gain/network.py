@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from gainbench.errors import MethodError
 from gainbench.gain.block import BlockStyle, GAIBlock
+from gainbench.gain.colours import carry_colours
 from gainbench.gain.initialisation import (
     MEASURED_BASE,
     SIGNAL_RMS,
@@ -242,6 +243,7 @@ class GAINNetwork(nn.Module):
         attention: contextual attention at the end of branch 2.
         branches: ``two``, or one of them alone.
         first_mask: M_1 is ``known`` itself, or its ``opening``, the strict result of the partial convolution of grad_0.
+        colour_start: three channels of the first branch start as means of the colours around, see ``carry_colours``.
 
     Attributes:
         scalings: what either flow of each block was multiplied by when the first weights were settled.
@@ -259,6 +261,7 @@ class GAINNetwork(nn.Module):
         attention: bool = True,
         branches: Branches = "two",
         first_mask: FirstMask = "known",
+        colour_start: bool = False,
     ) -> None:
         super().__init__()
         guided = guidance_channels > 0
@@ -322,6 +325,10 @@ class GAINNetwork(nn.Module):
                 block.scale_flows(*scaling)
         else:
             self.scalings = keep_signal(blocks, lambda: self(I, M, grad_0, eroded(M)))
+        first = self.structure or self.content
+        if colour_start and first is not None:
+            way = cast("list[GAIBlock]", [*first.encoder, *first.dilated])
+            carry_colours(way, cast("list[GAIBlock]", list(self.decoder.blocks)), self.decoder.to_image)
 
     def forward(self, I: Tensor, M: Tensor, grad_0: Tensor, M_0: Tensor) -> tuple[Tensor, Tensor]:  # noqa: E741
         """Fill picture and guidance map.
