@@ -25,7 +25,7 @@ from gainbench.nn.perceptual import (
 )
 from gainbench.nn.recording import recorded_outputs
 
-from .budget import BRIEF_TRAINING, SHORT_TRAINING, equal_macs_width, learning_rate
+from .budget import BRIEF_TRAINING, SHORT_FACTOR, SHORT_TRAINING, equal_macs_width, learning_rate
 from .looks_linear import start_decoder_, start_encoder_, start_mask_, start_output_
 from .pull_push import LEAST_WIDTH, start_colours_
 
@@ -78,7 +78,8 @@ class PartialConvParams(BaseModel):
     )
     colour_start: bool | None = Field(
         default=None,
-        description="first weights fill holes with the colours around; default: yes under 1,000 iterations",
+        description="first weights fill holes with the colours around, batch norm keeps its first statistics; "
+        "default: yes under 1,000 iterations",
     )
     valid_weight: float = Field(default=1.0, ge=0.0, description="l1 of known pixels, raw output (equation 7)")
     hole_weight: float = Field(default=6.0, ge=0.0, description="l1 of hidden pixels, raw output (equation 7)")
@@ -90,7 +91,9 @@ class PartialConvParams(BaseModel):
     )
     tv_weight: float = Field(default=0.1, ge=0.0, description="smoothness of the dilated hole (equation 7)")
     lr: float | None = Field(
-        default=None, gt=0.0, description="Adam, first phase; default 2e-4 (section 4.1), x 10 under 50,000 iterations"
+        default=None,
+        gt=0.0,
+        description="Adam, first phase; default 2e-4 (section 4.1), x 10 under 50,000 iterations without colour_start",
     )
     finetune_lr: float | None = Field(
         default=None, gt=0.0, description="Adam, encoder batch norm frozen; default 5e-5 (section 4.1), x 10 likewise"
@@ -147,12 +150,14 @@ class PartialConvUNet(nn.Module):
         base: channels of the first layer; deeper layers have 2, 4 and 8 times as many.
         levels: encoder layers, each halving the picture.
         mask_input: known is a fourth input channel, of the first layer and so of the last skip.
-        colour_start: the first weights are a pull-push fill; base must be at least 6.
+        colour_start: the first weights are a pull-push fill; base must be at least 6. Batch norm keeps mean 0 and
+            variance 1 in training, too: the statistics of a small batch take its common colour out of every fill.
     """
 
     def __init__(self, *, base: int, levels: int, mask_input: bool = False, colour_start: bool = False) -> None:
         super().__init__()
         self.mask_input = mask_input
+        self.colour_start = colour_start
         widths = [3 + mask_input, *(base * 2 ** min(level, 3) for level in range(levels))]
         kernels = [7, 5, 5, *[3] * max(levels - 3, 0)][:levels]
         self.encoder = nn.ModuleList(
@@ -191,9 +196,15 @@ class PartialConvUNet(nn.Module):
             x, known = layer(x, known, *skips.pop())
         return x
 
-    def encoder_norms(self) -> list[nn.BatchNorm2d]:
-        """The encoder's batch norms, frozen while fine-tuning."""
-        return [module for module in self.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    def take_statistics(self, *, encoder: bool) -> None:
+        """Which batch norms take the statistics of batches in training: the decoder's, and maybe the encoder's.
+
+        None does so with ``colour_start``.
+        """
+        for part, takes in ((self.encoder, encoder), (self.decoder, True)):
+            for norm in part.modules():
+                if isinstance(norm, nn.BatchNorm2d):
+                    norm.train(self.training and takes and not self.colour_start)
 
     def without_encoder_norms(self) -> Sequence[nn.Module]:
         """What fine-tuning trains: the encoder's convolutions and the whole decoder."""
@@ -257,8 +268,11 @@ class PartialConvInpainter(TrainableInpainter):
     def phases(self) -> list[Phase]:
         """First the whole network, then all but the encoder's batch norms at a lower rate."""
         turn = 1.0 - self.params.finetune_fraction
-        lr = self.params.lr or learning_rate(self.scale, published=PUBLISHED_LR)
-        finetune_lr = self.params.finetune_lr or learning_rate(self.scale, published=PUBLISHED_FINETUNE_LR)
+        factor = 1.0 if self.network.colour_start else SHORT_FACTOR
+        lr = self.params.lr or learning_rate(self.scale, published=PUBLISHED_LR, factor=factor)
+        finetune_lr = self.params.finetune_lr or learning_rate(
+            self.scale, published=PUBLISHED_FINETUNE_LR, factor=factor
+        )
         return [
             Phase("train", [self.network], self._train_loss, lr, window=(0.0, turn)),
             Phase(
@@ -277,8 +291,7 @@ class PartialConvInpainter(TrainableInpainter):
         return self._losses(batch, frozen=True)
 
     def _losses(self, batch: Batch, *, frozen: bool) -> dict[str, Tensor]:
-        for norm in self.network.encoder_norms():
-            norm.train(self.training and not frozen)
+        self.network.take_statistics(encoder=not frozen)
         image, known = imagenet_normalised(batch.image), batch.known
         prediction = self._prediction(batch.visible, known)
         completed = torch.where(known > 0.5, image, prediction)

@@ -6,6 +6,7 @@ import torch
 from gainbench_baselines.partial_conv import PartialConvInpainter, PartialConvParams, PartialConvUNet
 from pydantic import ValidationError
 
+from gainbench import Batch
 from gainbench.masks import open_protocol
 from gainbench.spec import MaskSpec, scales
 
@@ -86,3 +87,25 @@ def test_brief_trainings_start_so_and_others_do_not() -> None:
     assert not copies(999, base=4)
     with pytest.raises(ValidationError, match="base is 4; colour_start needs 6"):
         PartialConvParams(base=4, colour_start=True)
+
+
+def test_brief_trainings_keep_the_first_statistics_and_learn_at_the_published_rate() -> None:
+    def trained(iterations: int) -> PartialConvInpainter:
+        scale = scales()["tiny"].model_copy(update={"iterations": iterations})
+        made = PartialConvInpainter(PartialConvParams(base=8), scale).train()
+        image, known = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)), torch.ones(2, 1, 64, 64)
+        known[..., 20:40, 20:40] = 0
+        for phase in made.phases():
+            phase.loss(Batch(image, known), 0)
+        return made
+
+    def moved(made: PartialConvInpainter) -> list[bool]:
+        norms = [norm for norm in made.network.modules() if isinstance(norm, torch.nn.BatchNorm2d)]
+        return [bool(norm.running_mean.any()) for norm in norms if norm.running_mean is not None]
+
+    brief, longer = trained(999), trained(1000)
+    assert len(moved(brief)) == 8
+    assert not any(moved(brief))
+    assert all(moved(longer))
+    assert [phase.lr for phase in brief.phases()] == [2e-4, 5e-5]
+    assert [phase.lr for phase in longer.phases()] == pytest.approx([2e-3, 5e-4])
