@@ -5,7 +5,7 @@ from gainbench import Scale
 SHORT_TRAINING = 50_000
 """Iterations under which published rates, made for a million, are raised."""
 
-BRIEF_TRAINING = 1_000
+BRIEF_TRAINING = 300
 """Iterations under which a training is a look at a method: what it would take hundreds of steps to find is given."""
 
 SHORT_FACTOR = 10

@@ -38,6 +38,10 @@ BASE_PER_GAIN_BASE = 10.9
 PUBLISHED_LR, PUBLISHED_FINETUNE_LR = 2e-4, 5e-5
 """Adam's rates of both phases (section 4.1)."""
 
+COLOUR_START_FACTOR = 0.5
+"""By how much the published rates are multiplied when the first weights fill already: higher ones wash the colours out.
+"""
+
 OUTPUT_RMS = 0.1
 """Size of the untrained output, in standard deviations of a picture.
 
@@ -79,7 +83,7 @@ class PartialConvParams(BaseModel):
     colour_start: bool | None = Field(
         default=None,
         description="first weights fill holes with the colours around, batch norm keeps its first statistics; "
-        "default: yes under 1,000 iterations",
+        "default: yes under 300 iterations",
     )
     valid_weight: float = Field(default=1.0, ge=0.0, description="l1 of known pixels, raw output (equation 7)")
     hole_weight: float = Field(default=6.0, ge=0.0, description="l1 of hidden pixels, raw output (equation 7)")
@@ -93,7 +97,7 @@ class PartialConvParams(BaseModel):
     lr: float | None = Field(
         default=None,
         gt=0.0,
-        description="Adam, first phase; default 2e-4 (section 4.1), x 10 under 50,000 iterations without colour_start",
+        description="Adam, first phase; default 2e-4 (section 4.1), x 10 under 50,000 iterations, x .5 if colour_start",
     )
     finetune_lr: float | None = Field(
         default=None, gt=0.0, description="Adam, encoder batch norm frozen; default 5e-5 (section 4.1), x 10 likewise"
@@ -268,7 +272,7 @@ class PartialConvInpainter(TrainableInpainter):
     def phases(self) -> list[Phase]:
         """First the whole network, then all but the encoder's batch norms at a lower rate."""
         turn = 1.0 - self.params.finetune_fraction
-        factor = 1.0 if self.network.colour_start else SHORT_FACTOR
+        factor = COLOUR_START_FACTOR if self.network.colour_start else SHORT_FACTOR
         lr = self.params.lr or learning_rate(self.scale, published=PUBLISHED_LR, factor=factor)
         finetune_lr = self.params.finetune_lr or learning_rate(
             self.scale, published=PUBLISHED_FINETUNE_LR, factor=factor

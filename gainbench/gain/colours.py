@@ -10,7 +10,8 @@ kernels they are what a training finds last. On validation holes (photos-230, 12
 batch 4, one seed, 40 pictures in six bins, float32) hole l1 8.31 % and 26.40 dB, where the weights of
 ``gainbench.gain.initialisation`` alone give 8.35 % and 26.28 dB; of the hole's chroma (what differs from the mean of a
 pixel's red, green and blue) .30 of the square is missed, .38 without. With both branches' channels, averaged, 8.55 %
-and .30; with the output's other weights left as large as they were 8.45 % and .33.
+and .30; with the output's other weights left as large as they were 8.45 % and .33. It is for looks only: on faces
+(celeba-999, 64 pixels, 300 iterations of batch 8) 8.24 % and 25.43 dB, without it 7.73 % and 25.80 dB.
 """
 
 from collections.abc import Sequence

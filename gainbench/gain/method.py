@@ -31,7 +31,7 @@ Hole l1 in per cent on validation holes (as in the pilot below): ``gain`` 7.64 a
 """
 
 SHORT_TRAINING = 50_000
-BRIEF_TRAINING = 1_000
+BRIEF_TRAINING = 300
 """Iterations under which a training is a look at the method: what it would take hundreds of steps to find is given."""
 
 BETAS = (0.5, 0.9)
@@ -67,7 +67,7 @@ class GAINParams(BaseModel):
     base: int | None = Field(default=None, ge=1, description="width after the first block; null = the scale's")
     colour_start: bool | None = Field(
         default=None,
-        description="first weights fill holes with the colours around; null = yes under 1,000 iterations",
+        description="first weights fill holes with the colours around; null = yes under 300 iterations",
     )
     lr: float | None = Field(
         default=None,

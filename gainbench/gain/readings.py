@@ -108,7 +108,7 @@ READINGS: tuple[Reading, ...] = (
         "initial weights",
         "orthogonal kernels between mirrored channels, in the encoders principal components of made-up pictures, "
         "exchange at .02 of the variance; then blocks are scaled until made-up pictures differ equally after each; "
-        "under 1,000 iterations three channels start as means of the colours around",
+        "under 300 iterations three channels start as means of the colours around",
         "colour_start = true, false",
         ("colour_start",),
     ),
