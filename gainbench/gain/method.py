@@ -30,6 +30,9 @@ Hole l1 in per cent on validation holes (as in the pilot below): ``gain`` 7.64 a
 1e-3 the swap of guidance would have compared rates.
 """
 
+COLOUR_START_LR = 2e-4
+"""Adam's rate after ``colour_start``, see ``gainbench.gain.colours``."""
+
 SHORT_TRAINING = 50_000
 BRIEF_TRAINING = 300
 """Iterations under which a training is a look at the method: what it would take hundreds of steps to find is given."""
@@ -72,7 +75,8 @@ class GAINParams(BaseModel):
     lr: float | None = Field(
         default=None,
         gt=0,
-        description="Adam's rate; null = 1e-4 (the paper's) from 50,000 iterations on, 5e-4 for shorter ones",
+        description="Adam's rate; null = 1e-4 (the paper's) from 50,000 iterations on, 5e-4 for shorter ones, "
+        "2e-4 with colour_start",
     )
 
 
@@ -122,6 +126,7 @@ class GAIN(TrainableInpainter):
                 f"base is {base}; colour_start needs {LEAST_BASE}, a channel for each colour and one more"
             )
         brief = scale.iterations < BRIEF_TRAINING and base >= LEAST_BASE
+        self.colour_start = brief if params.colour_start is None else params.colour_start
         self.network = GAINNetwork(
             base=base,
             size=scale.size,
@@ -137,7 +142,7 @@ class GAIN(TrainableInpainter):
             attention=params.attention,
             branches=params.branches,
             first_mask=params.first_mask,
-            colour_start=brief if params.colour_start is None else params.colour_start,
+            colour_start=self.colour_start,
         )
         judged = {"image": 3, "grad": channels if params.gradient_discriminator else 0}
         self.discriminators = nn.ModuleDict(
@@ -172,11 +177,16 @@ class GAIN(TrainableInpainter):
 
     def phases(self) -> list[Phase]:
         """Discriminators on the detached output, then the generator; one step each."""
-        lr = self.params.lr or (PAPER_LR if self.scale.iterations >= SHORT_TRAINING else SHORT_LR)
+        lr = self.params.lr or self._default_lr()
         generator = Phase("generator", [self.network], self.generator_loss, lr, BETAS)
         if not self.discriminators:
             return [generator]
         return [Phase("discriminator", [self.discriminators], self.discriminator_loss, lr, BETAS), generator]
+
+    def _default_lr(self) -> float:
+        if self.scale.iterations >= SHORT_TRAINING:
+            return PAPER_LR
+        return COLOUR_START_LR if self.colour_start else SHORT_LR
 
     def discriminator_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Hinge loss and gradient penalty of each discriminator."""
