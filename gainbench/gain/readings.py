@@ -94,7 +94,7 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "learning rate of short trainings",
-        "the paper's 1e-4 from 50,000 iterations on; 5e-4, under 300 2e-4, for shorter ones, falling linearly to 0 below full",
+        "the paper's 1e-4 from 50,000 iterations on; 5e-4, under 300 2e-4, for others, linearly to 0 below scale full",
         "lr = ...",
         ("lr",),
     ),
