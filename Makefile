@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 10
 comma := ,
-SUITE_OPTIONS = $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(SCALE),--scale $(SCALE)) $(if $(METHODS),--methods '$(METHODS)')
+SUITE_OPTIONS = $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(SCALE),--scale $(SCALE)) $(if $(METHODS),--methods '$(METHODS)') \
+	$(if $(DATASETS),--datasets '$(DATASETS)')
 
 .DEFAULT_GOAL := help
 .PHONY: help install paper ablation smoke test slow check format bench fuzz notebooks docs lock audit clean
@@ -21,11 +22,13 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) -e '.[dev]'
 	touch $@
 
-# A short run is one to look at: two trained methods beside the classical ones, unless METHODS names others.
+# A short run is one to look at: two trained methods beside the classical ones, on the data set of the contact sheet, unless
+# METHODS or DATASETS names others.
 paper: METHODS ?= $(if $(ITERATIONS),gain$(comma)partial_conv$(comma)telea$(comma)navier_stokes)
+paper: DATASETS ?= $(if $(ITERATIONS),photos-230)
 # Without a budget or a scale nothing is trained: the committed weights are evaluated, and compared with what is committed.
 paper: REFERENCE = $(if $(ITERATIONS)$(SCALE),,--scale cpu --reference only)
-paper: install ## evaluate the paper suite's committed weights; ITERATIONS=200 or SCALE=cpu|gpu|full trains, METHODS=a,b
+paper: install ## evaluate the paper suite's committed weights; ITERATIONS=200 or SCALE=cpu|gpu|full trains, METHODS=a,b, DATASETS=a,b
 	$(BIN)/python -m gainbench run --suite paper $(SUITE_OPTIONS) $(REFERENCE)
 
 ablation: install ## train and evaluate GAIN's ablation suite
