@@ -177,7 +177,7 @@ def test_learning_rate_is_the_papers_for_long_trainings():
     long = GAIN(GAINParams(), TINY.model_copy(update={"iterations": 1_000_000}))
     assert [phase.lr for phase in long.phases()] == [1e-4, 1e-4]
     assert [phase.lr for phase in build().phases()] == [5e-4, 5e-4]
-    assert [phase.lr for phase in build(colour_start=True).phases()] == [2e-4, 2e-4]
+    assert [phase.lr for phase in build(base=4, colour_start=True).phases()] == [2e-4, 2e-4]
     assert [phase.lr for phase in build(lr=1e-3).phases()] == [1e-3, 1e-3]
     assert all(phase.betas == (0.5, 0.9) for phase in long.phases())
 
